@@ -53,7 +53,9 @@ def generate(out: Path) -> None:
         validate.flush()
         subprocess.run(
             [
-                sys.executable, "-m", "grpc_tools.protoc",
+                sys.executable,
+                "-m",
+                "grpc_tools.protoc",
                 f"-I{PROTO}",
                 f"-I{_package_folder('google.api.annotations_pb2', 2)}",
                 f"-I{_package_folder('grpc_tools', 0) / '_proto'}",
@@ -62,9 +64,12 @@ def generate(out: Path) -> None:
                 f"--mypy_out=quiet:{out}",
                 f"--grpc_python_out={out}",
                 f"--mypy_grpc_out=quiet:{out}",
-                "--include_imports", "--include_source_info",
+                "--include_imports",
+                "--include_source_info",
                 f"--descriptor_set_out={out / DESCRIPTOR_SET}",
-                *ours, VALIDATE, *ERROR_TYPES,
+                *ours,
+                VALIDATE,
+                *ERROR_TYPES,
             ],
             check=True,
             cwd=PROTO,
