@@ -15,6 +15,9 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from protobuf.wkt import FileDescriptorSet
+from protovalidate._gen.buf.validate import validate_pb  # private: the version is pinned
+
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
 GEN = ROOT / "gen"
@@ -35,11 +38,8 @@ def _validate_descriptor() -> bytes:
     """`buf/validate/validate.proto` as the installed protovalidate has it, as a descriptor set.
 
     It stands in a private module of that package, whose version is pinned; should it move, the
-    import fails here and says so.
+    import of this file fails and says so.
     """
-    from protobuf.wkt import FileDescriptorSet
-    from protovalidate._gen.buf.validate import validate_pb
-
     return FileDescriptorSet(file=[validate_pb.desc().proto]).to_binary()
 
 

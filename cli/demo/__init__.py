@@ -1,0 +1,1 @@
+"""The main job on a real file, told step by step: what `make demo` runs."""
