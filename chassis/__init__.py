@@ -1,0 +1,1 @@
+"""The transport: what every service needs and none owns."""
