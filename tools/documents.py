@@ -1,0 +1,120 @@
+"""Write the tables of ARCHITECTURE.md from the descriptors and the services' subscriptions.
+
+Usage: python -m tools.documents          write them
+       python -m tools.documents --check  fail if they are not up to date
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from crafiq.options.v1 import options_pb2
+from google.api import annotations_pb2
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "ARCHITECTURE.md"
+SERVICES = ("identity", "assets", "generation", "billing", "privacy")
+
+
+def _comments() -> dict[str, str]:
+    """The first sentence of each message's and RPC's comment, by full name."""
+    found: dict[str, str] = {}
+    files = FileDescriptorSet.FromString((ROOT / "gen" / "crafiq.binpb").read_bytes())
+    for file in files.file:
+        for location in file.source_code_info.location:
+            path, text = list(location.path), " ".join(location.leading_comments.split())
+            sentence = re.split(r"(?<=[.:;]) ", text)[0].rstrip(":;")
+            if len(path) == 2 and path[0] == 4:
+                found[f"{file.package}.{file.message_type[path[1]].name}"] = sentence
+            elif len(path) == 4 and path[0] == 6 and path[2] == 2:
+                service = file.service[path[1]]
+                found[f"{file.package}.{service.name}.{service.method[path[3]].name}"] = sentence
+    return found
+
+
+def _listeners() -> dict[str, list[str]]:
+    listeners: dict[str, list[str]] = defaultdict(list)
+    for service in SERVICES:
+        consumers = importlib.import_module(f"services.{service}.consumers")
+        # Only the table is read: nothing is consumed, so nothing has to be wired.
+        blank = consumers.Consumers.__new__(consumers.Consumers)
+        for subscription in blank.subscriptions():
+            listeners[subscription.event.DESCRIPTOR.full_name].append(service)
+    return listeners
+
+
+def events() -> str:
+    """The event table: who announces what, who listens."""
+    comments, listeners = _comments(), _listeners()
+    rows = ["| event | announced by | heard by | when |", "|---|---|---|---|"]
+    for service in SERVICES:
+        try:
+            module = importlib.import_module(f"crafiq.{service}.v1.events_pb2")
+        except ModuleNotFoundError:
+            continue
+        for name, message in sorted(module.DESCRIPTOR.message_types_by_name.items()):
+            heard = ", ".join(listeners[message.full_name]) or "nobody yet"
+            rows.append(f"| `{name}` | {service} | {heard} | {comments[message.full_name]} |")
+    return "\n".join(rows)
+
+
+def _who(method: MethodDescriptor) -> str:
+    access = method.GetOptions().Extensions[options_pb2.access]
+    audience = options_pb2.Audience.Name(access.audience).removeprefix("AUDIENCE_").lower()
+    return ", ".join(access.services) if access.services else audience
+
+
+def _route(method: MethodDescriptor) -> str:
+    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    verb = rule.WhichOneof("pattern")
+    return f"`{verb.upper()} {getattr(rule, verb)}`" if verb else "inside only"
+
+
+def rpcs() -> str:
+    """The RPC table: where, for whom, for which purpose."""
+    comments = _comments()
+    rows = ["| RPC | outside | who | purpose | what |", "|---|---|---|---|---|"]
+    for service in SERVICES:
+        module = importlib.import_module(f"crafiq.{service}.v1.{service}_pb2")
+        for descriptor in module.DESCRIPTOR.services_by_name.values():
+            for method in descriptor.methods:
+                access = method.GetOptions().Extensions[options_pb2.access]
+                purpose = options_pb2.Purpose.Name(access.purpose).removeprefix("PURPOSE_").lower()
+                what = comments.get(method.full_name, "")
+                rows.append(
+                    f"| {service}.{method.name} | {_route(method)} | {_who(method)} | {purpose} | {what} |"
+                )
+    return "\n".join(rows)
+
+
+def _sections(text: str) -> Iterator[tuple[str, str]]:
+    for name, table in (("events", events()), ("rpcs", rpcs())):
+        pattern = rf"(<!-- {name}: .*? -->\n).*?(<!-- end of {name} -->)"
+        yield pattern, rf"\g<1>\n{table.replace(chr(92), chr(92) * 2)}\n\n\g<2>"
+
+
+def main() -> int:
+    """Write or check; answers the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if something is stale")
+    check = parser.parse_args().check
+    before = text = DOCUMENT.read_text(encoding="utf-8")
+    for pattern, replacement in _sections(text):
+        text = re.sub(pattern, replacement, text, flags=re.DOTALL)
+    if check and text != before:
+        print("ARCHITECTURE.md is not up to date: run `python -m tools.documents` and commit it.")
+        return 1
+    if not check:
+        DOCUMENT.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
