@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from chassis.clock import Clock
 
@@ -27,8 +27,10 @@ class Presigner:
         """
         raise NotImplementedError
 
-    def get(self, bucket: str, key: str, *, expires: timedelta = timedelta(seconds=60), window: int = 30) -> str:
-        """A URL to GET the object; it is the same within a `window` of seconds, so that browsers cache.
+    def get(
+        self, bucket: str, key: str, *, expires: timedelta = timedelta(seconds=60), window: int = 30
+    ) -> tuple[str, datetime]:
+        """A URL to GET the object, and when it ends; the same within a `window` of seconds, so that browsers cache.
 
         It lives between `expires - window` and `expires`, never longer.
         """
