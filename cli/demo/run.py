@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -12,8 +15,8 @@ from pathlib import Path
 
 import aiohttp
 
+from cli.api import Api, ApiRefused
 from cli.demo import report
-from cli.demo.api import Api, ApiRefused
 from cli.demo.progress import Progress
 from cli.demo.story import STEPS, DemoFailed, Story
 
@@ -28,18 +31,59 @@ def default_file() -> Path:
     return folder / EXAMPLES[0]
 
 
+def state_folder() -> Path:
+    """Where the platform keeps its state: `$CRAFIQ_STATE`, or `.crafiq` in the project."""
+    return Path(os.environ.get("CRAFIQ_STATE", ROOT / ".crafiq"))
+
+
 async def demo(file: Path, prompt: str) -> int:
     """Run the main job on `file`; answers the exit code: 0 only if every step really happened."""
-    if not file.is_file():
+    if not await asyncio.to_thread(file.is_file):
         print(f"There is no file {file}. Name one: make demo FILE=path/to/picture.jpg", file=sys.stderr)
         return 2
     began = time.monotonic()
-    async with _platform() as (endpoints, state):
-        print(f"The platform is up at {endpoints['gateway']}  ({time.monotonic() - began:.2f} s)")
-        return await _story(endpoints, state, file, prompt)
+    state = state_folder()
+    async with _platform(state) as endpoints:
+        if endpoints is None:
+            print(f"The platform did not start; its logs are in {state / 'logs'}.", file=sys.stderr)
+            return 1
+        print(f"The platform is up at {endpoints['gateway']}  ({time.monotonic() - began:.1f} s)")
+        return await _tell(endpoints, state, file, prompt)
 
 
-async def _story(endpoints: dict[str, str], state: Path, file: Path, prompt: str) -> int:
+@asynccontextmanager
+async def _platform(state: Path) -> AsyncIterator[dict[str, str] | None]:
+    """The endpoints of the platform: one that is up already, or one that lives as long as the demo."""
+    running = await _endpoints(state)
+    if running is not None:
+        yield running
+        return
+    launcher = await asyncio.create_subprocess_exec(sys.executable, "-m", "cli", "up", cwd=ROOT)
+    try:
+        while launcher.returncode is None and (running := await _endpoints(state)) is None:
+            await asyncio.sleep(0.1)
+        yield running
+    finally:
+        if launcher.returncode is None:
+            launcher.send_signal(signal.SIGINT)
+            await launcher.wait()
+
+
+async def _endpoints(state: Path) -> dict[str, str] | None:
+    """What `up` wrote, if a gateway answers there."""
+    try:
+        text = await asyncio.to_thread((state / "endpoints.json").read_text)
+        endpoints: dict[str, str] = json.loads(text)
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http,
+            http.get(f"{endpoints['gateway']}/healthz") as answer,
+        ):
+            return endpoints if answer.status == 200 else None
+    except (OSError, ValueError, aiohttp.ClientError, TimeoutError):
+        return None
+
+
+async def _tell(endpoints: dict[str, str], state: Path, file: Path, prompt: str) -> int:
     out = state / "demo" / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     progress = Progress(STEPS)
     timeout = aiohttp.ClientTimeout(total=30)

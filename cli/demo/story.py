@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
-from cli.demo.api import Api, Json
+from cli.api import Api, Json
 from cli.demo.progress import Progress, Step
 
 STEPS = 9

@@ -1,4 +1,4 @@
-"""The public HTTP contract as the demo uses it: a person's client, nothing more."""
+"""The public HTTP contract as a person's client uses it: the demo and the end-to-end tests."""
 
 from __future__ import annotations
 

@@ -1,0 +1,185 @@
+"""One whole platform for all end-to-end tests: the very processes that `make up` starts."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import aiohttp
+import pytest
+
+from cli.api import Api, Json
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("CRAFIQ_TEST_DATA", ROOT.parent / "shared" / "data"))
+READY_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Running:
+    """A platform that is up: its endpoints (API.md, "The local runtime") and its state folder."""
+
+    endpoints: dict[str, Any]
+    state: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def gateway(self) -> str:
+        return str(self.endpoints["gateway"])
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    state = tmp_path_factory.mktemp("platform")
+    environment = {**os.environ, "CRAFIQ_STATE": str(state), "PYTHONPATH": f"{ROOT / 'gen'}:{ROOT}"}
+    with (state / "up.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "up"], cwd=ROOT, env=environment, stdout=log, stderr=log
+        )
+    try:
+        yield Running(_wait_until_ready(state, process), state, process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+def _wait_until_ready(state: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    until = monotonic() + READY_SECONDS
+    endpoints = state / "endpoints.json"
+    while monotonic() < until:
+        if endpoints.exists():
+            return dict(json.loads(endpoints.read_text()))
+        with_exit = process.poll()
+        assert with_exit is None, f"`up` ended with {with_exit}:\n{(state / 'up.log').read_text()[-4000:]}"
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            continue
+    raise AssertionError(f"Not ready after {READY_SECONDS} s:\n{(state / 'up.log').read_text()[-4000:]}")
+
+
+@pytest.fixture
+async def http(platform: Running) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield session
+
+
+@dataclass
+class Person:
+    """Somebody with an account, signed in; `api` calls as them."""
+
+    email: str
+    password: str
+    api: Api
+    http: aiohttp.ClientSession
+    account: str = ""
+    access_token: str = ""
+
+    async def upload(self, content: bytes, filename: str, content_type: str) -> Json:
+        """The asset that these bytes became."""
+        upload = await self.api.post(
+            "/v1/uploads",
+            filename=filename,
+            contentType=content_type,
+            sizeBytes=str(len(content)),
+            sha256=hashlib.sha256(content).hexdigest(),
+            requestId=str(uuid.uuid4()),
+        )
+        await self.api.put(upload["url"], content, upload["headers"])
+        return await self.api.post(f"/v1/{upload['name']}:complete")
+
+    async def download(self, asset: str) -> bytes:
+        """The bytes of an asset."""
+        link = await self.api.get(f"/v1/{asset}:download")
+        return await self.api.fetch(link["url"])
+
+    async def order(self, prompt: str, **more: Any) -> Json:
+        """A generation from words, or from `inputAssets` and words."""
+        task = "IMAGE_TO_IMAGE" if more.get("inputAssets") else "TEXT_TO_IMAGE"
+        body = {"task": task, "prompt": prompt, "requestId": str(uuid.uuid4()), **more}
+        return await self.api.post("/v1/generations", **body)
+
+    async def finished(self, generation: str) -> Json:
+        """The generation once its stream has ended."""
+        last: Json = {}
+        async for event in self.api.events(f"/v1/{generation}:watch"):
+            last = event.data
+        return last
+
+    async def balance(self) -> Json:
+        """Credits."""
+        return await self.api.get("/v1/billing/balance")
+
+
+Join = Callable[..., Awaitable[Person]]
+
+
+async def first_mail(http: aiohttp.ClientSession, inbox: str, email: str, *, after: int = 0) -> Json:
+    """The mail to this address, once it has arrived; `after` skips that many."""
+    until = monotonic() + 15
+    while monotonic() < until:
+        async with http.get(f"{inbox}/messages", params={"to": email}) as answer:
+            messages = await answer.json()
+        if len(messages) > after:
+            return dict(messages[after])
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"No mail number {after + 1} arrived")
+
+
+def mail_token(mail: Json) -> str:
+    """The token in the mail's link."""
+    found = re.search(r"token=([A-Za-z0-9_.~-]+)", mail["text"])
+    assert found is not None
+    return found[1]
+
+
+async def sign_up(api: Api, email: str, password: str, **more: Any) -> Json:
+    """Sign up with the versions in force."""
+    policy = await api.get("/v1/policy")
+    body: Json = {
+        "email": email,
+        "password": password,
+        "isAdult": True,
+        "acceptedPolicyVersion": policy["policyVersion"],
+        "acceptedTermsVersion": policy["termsVersion"],
+        "requestId": str(uuid.uuid4()),
+        **more,
+    }
+    return await api.post("/v1/accounts", **body)
+
+
+@pytest.fixture
+def join(platform: Running, http: aiohttp.ClientSession) -> Join:
+    """Makes people: signed up, confirmed, signed in."""
+
+    async def new_person(**more: Any) -> Person:
+        api = Api(http, platform.gateway)
+        person = Person(f"{secrets.token_hex(6)}@example.com", secrets.token_urlsafe(12), api, http)
+        await sign_up(api, person.email, person.password, **more)
+        mail = await first_mail(http, platform.endpoints["inbox"], person.email)
+        await api.post("/v1/accounts:verifyEmail", token=mail_token(mail))
+        session = await api.post("/v1/sessions", email=person.email, password=person.password)
+        api.sign_in_with(session["accessToken"])
+        person.account, person.access_token = session["account"], session["accessToken"]
+        return person
+
+    return new_person
+
+
+@pytest.fixture
+def photo() -> bytes:
+    """A real photo whose EXIF carries an author and a place."""
+    return (DATA / "astronaut-with-gps.jpg").read_bytes()
