@@ -61,7 +61,7 @@ async def _platform(state: Path) -> AsyncIterator[dict[str, str] | None]:
     launcher = await asyncio.create_subprocess_exec(sys.executable, "-m", "cli", "up", cwd=ROOT)
     try:
         while launcher.returncode is None and (running := await _endpoints(state)) is None:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # another process writes the file
         yield running
     finally:
         if launcher.returncode is None:
@@ -92,7 +92,7 @@ async def _tell(endpoints: dict[str, str], state: Path, file: Path, prompt: str)
         try:
             seen = await story.run(file, prompt)
         except (ApiRefused, DemoFailed, aiohttp.ClientError, TimeoutError) as failure:
-            print(f"\nThe demo stopped: {failure or type(failure).__name__}", file=sys.stderr)
+            print(f"\nThe demo stopped: {str(failure) or type(failure).__name__}", file=sys.stderr)
             print(f"Logs: {state / 'logs'}", file=sys.stderr)
             return 1
     page = report.write(seen, out, progress.seconds, progress.timings)
