@@ -1,0 +1,82 @@
+"""The messages, newest last, within a bound of memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+MOST_MESSAGES = 5000
+MOST_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message as one recipient got it; a message to two recipients is two of these."""
+
+    recipient: str
+    sender: str
+    subject: str
+    text: str
+    html: str
+    received_at: datetime
+    size: int
+
+    def described(self) -> dict[str, Any]:
+        """As GET /messages shows it."""
+        return {
+            "to": self.recipient,
+            "from": self.sender,
+            "subject": self.subject,
+            "text": self.text,
+            "html": self.html,
+            "receivedAt": self.received_at.isoformat(),
+        }
+
+
+class Inbox:
+    """Every recipient's mailbox. The oldest messages go when there are too many or too large ones."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._messages: deque[Message] = deque()
+        self._bytes = 0
+
+    def take(self, sender: str, recipients: list[str], content: bytes) -> None:
+        """Keep `content`, an RFC 5322 message, for each recipient of the envelope."""
+        parsed = message_from_bytes(content, policy=policy.default)
+        for recipient in recipients:
+            message = Message(
+                recipient=recipient,
+                sender=sender,
+                subject=str(parsed.get("Subject", "")),
+                text=_body(parsed, "plain"),
+                html=_body(parsed, "html"),
+                received_at=self._now(),
+                size=len(content),
+            )
+            self._messages.append(message)
+            self._bytes += message.size
+        while len(self._messages) > MOST_MESSAGES or self._bytes > MOST_BYTES:
+            self._bytes -= self._messages.popleft().size
+
+    def messages(self, recipient: str | None = None) -> list[Message]:
+        """Those of one recipient, or all; the case of addresses does not matter."""
+        if recipient is None:
+            return list(self._messages)
+        wanted = recipient.lower()
+        return [m for m in self._messages if m.recipient.lower() == wanted]
+
+    def clear(self) -> None:
+        """Forget all messages."""
+        self._messages.clear()
+        self._bytes = 0
+
+
+def _body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body(preferencelist=(kind,))
+    return str(part.get_content()).replace("\r\n", "\n") if part is not None else ""
