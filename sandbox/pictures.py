@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import unicodedata
 from random import Random
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
@@ -42,7 +43,7 @@ def retouch(sources: list[Image.Image], prompt: str, index: int, size: tuple[int
     palette = _palette(chance)
     drawn = _drawn_size(size)
     upright = ImageOps.exif_transpose(sources[0]).convert("RGB")
-    base = ImageOps.fit(upright, drawn, Image.Resampling.BILINEAR)
+    base = ImageOps.fit(upright, drawn, Image.Resampling.BILINEAR, centering=(0.5, 0.3))
     posterised = ImageEnhance.Color(ImageOps.posterize(base, 3)).enhance(1.4)
     tinted = Image.blend(posterised, Image.new("RGB", drawn, palette[1]), 0.22)
     for place, source in enumerate(sources[1:], 1):
@@ -91,10 +92,10 @@ def _drawn_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _palette(chance: Random) -> list[Colour]:
-    """Five colours around one hue, dark to light, with one accent across the wheel."""
-    hue = chance.random()
-    shades = [(hue + 0.03 * n, 0.75 - 0.1 * n, 0.25 + 0.17 * n) for n in range(4)]
-    return [_rgb(*shade) for shade in shades] + [_rgb(hue + 0.45, 0.8, 0.98)]
+    """Four colours from dark to light, from one hue to its neighbour, and an accent across the wheel."""
+    hue, turn = chance.random(), chance.choice([-0.11, -0.07, 0.07, 0.11])
+    shades = [(hue + turn * n, 0.8 - 0.17 * n, 0.22 + 0.25 * n) for n in range(4)]
+    return [_rgb(*shade) for shade in shades] + [_rgb(hue + 1.5 * turn + 0.5, 0.5, 1.0)]
 
 
 def _rgb(hue: float, saturation: float, value: float) -> Colour:
@@ -105,7 +106,7 @@ def _rgb(hue: float, saturation: float, value: float) -> Colour:
 
 def _sky(size: tuple[int, int], palette: list[Colour]) -> Image.Image:
     ramp = Image.linear_gradient("L").resize(size, Image.Resampling.BILINEAR)
-    return ImageOps.colorize(ramp, palette[1], palette[3], mid=palette[2])
+    return ImageOps.colorize(ramp, palette[1], palette[3], mid=palette[2], blackpoint=0, whitepoint=150)
 
 
 def _stars_and_sun(
@@ -153,11 +154,17 @@ def _towers(
 
 
 def _initials(brush: ImageDraw.ImageDraw, size: tuple[int, int], prompt: str, palette: list[Colour]) -> None:
-    letters = "".join(word[0].upper() for word in prompt.split()[:10] if word[0].isalnum()) or "?"
+    letters = "".join(word[0].upper() for word in _plain(prompt).split()[:10] if word[0].isalnum()) or "?"
     font = ImageFont.load_default(min(size) // 9)
-    place = (size[0] / 2 + 3, size[1] * 0.9 + 3)
-    brush.text(place, letters, font=font, fill=(0, 0, 0, 160), anchor="mm")
-    brush.text((place[0] - 3, place[1] - 3), letters, font=font, fill=(*palette[4], 255), anchor="mm")
+    place = (size[0] / 2, size[1] * 0.9)
+    brush.text(
+        place, letters, font=font, fill=palette[4], anchor="mm", stroke_width=4, stroke_fill=palette[0]
+    )
+
+
+def _plain(text: str) -> str:
+    """Letters that the built-in font has: accents dropped, other scripts left out."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
 def _frame(picture: Image.Image, prompt: str, palette: list[Colour]) -> None:
@@ -166,6 +173,6 @@ def _frame(picture: Image.Image, prompt: str, palette: list[Colour]) -> None:
     brush = ImageDraw.Draw(picture, "RGBA")
     brush.rectangle((0, 0, width - 1, height - 1), outline=palette[4], width=border)
     brush.rectangle((border, height - 5 * border, width - border, height - border), fill=(0, 0, 0, 150))
-    words = " ".join(prompt.split())[:60]
+    words = " ".join(_plain(prompt).split())[:60]
     font = ImageFont.load_default(2 * border)
-    brush.text((width / 2, height - 3 * border), words, font=font, fill=(*palette[4], 255), anchor="mm")
+    brush.text((width / 2, height - 3 * border), words, font=font, fill=palette[4], anchor="mm")
