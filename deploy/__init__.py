@@ -1,0 +1,1 @@
+"""What runs Crafiq somewhere: this machine, a gateway, a cluster."""

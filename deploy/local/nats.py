@@ -1,0 +1,145 @@
+"""NATS with JetStream: a user for each service, who may publish as itself only, and a stream for each."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import nats
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+from deploy.local import binaries
+from deploy.local.probes import accepts
+from deploy.local.processes import Program, environment
+from deploy.local.secret_files import SecretFiles, key
+from deploy.local.state import StateFolder, write_private
+
+ADMIN = "admin"
+MAX_AGE = timedelta(days=7)
+DUPLICATE_WINDOW = timedelta(minutes=10)
+
+
+def permissions(service: str) -> dict[str, object]:
+    """What a service's user may do: announce as itself, read any stream through its own consumers.
+
+    Its durable consumer has its name. Consumers without a name get their messages pushed into its own
+    inbox, so that it can ask for nobody else's.
+    """
+    publish = [
+        f"crafiq.{service}.>",
+        "$JS.API.INFO",
+        "$JS.API.STREAM.INFO.*",
+        "$JS.API.STREAM.NAMES",
+        "$JS.API.CONSUMER.CREATE.*",
+        f"$JS.API.CONSUMER.CREATE.*.{service}",
+        f"$JS.API.CONSUMER.CREATE.*.{service}.>",
+        f"$JS.API.CONSUMER.DURABLE.CREATE.*.{service}",
+        "$JS.API.CONSUMER.INFO.*.*",
+        f"$JS.API.CONSUMER.MSG.NEXT.*.{service}",
+        f"$JS.API.CONSUMER.DELETE.*.{service}",
+        "$JS.API.DIRECT.GET.>",
+        f"$JS.ACK.*.{service}.>",
+        "$JS.FC.>",
+    ]
+    return {"publish": {"allow": publish}, "subscribe": {"allow": [f"_INBOX_{service}.>"]}}
+
+
+class Nats:
+    """The server of one state folder. Clients use TLS, user name (the service's) and password."""
+
+    def __init__(
+        self, state: StateFolder, secrets: SecretFiles, tls: Path, port: int, services: Sequence[str]
+    ) -> None:
+        self._state, self._secrets, self._tls, self.port = state, secrets, tls, port
+        self._services = services
+        self.url = f"tls://127.0.0.1:{port}"
+
+    def password(self, user: str) -> str:
+        """The password of a service, or of `admin`, who may do everything but is not the system's user."""
+        return self._secrets.get("nats", user)
+
+    @property
+    def admin_url(self) -> str:
+        """The URL with the administrator's name and password."""
+        return f"tls://{ADMIN}:{self.password(ADMIN)}@127.0.0.1:{self.port}"
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """What a client needs to trust the server."""
+        return ssl.create_default_context(cafile=str(self._tls / "ca.crt"))
+
+    def program(self) -> Program:
+        """How the server is run. Its configuration has the passwords and stands with the secrets."""
+        config = write_private(
+            self._secrets.folder("nats") / "nats.conf", json.dumps(self._config(), indent=1)
+        )
+        return Program(
+            name="nats",
+            command=[str(binaries.script("nats-server")), "-c", str(config)],
+            environment=environment(GOMEMLIMIT="256MiB"),
+            folder=self._state.folder("nats"),
+            ready=accepts(self.port),
+            port=self.port,
+        )
+
+    async def prepare(self) -> None:
+        """A stream for each service that announces: `crafiq.<service>.>`, on disk, for seven days."""
+        client = await nats.connect(self.admin_url, tls=self.tls, allow_reconnect=False)
+        try:
+            stream_manager = client.jsm()
+            for service in self._services:
+                wanted = _stream(service)
+                try:
+                    found = await stream_manager.stream_info(str(wanted.name))
+                except NotFoundError:
+                    await stream_manager.add_stream(wanted)
+                    continue
+                if found.config.evolve(**_changeable(wanted)) != found.config:
+                    await stream_manager.update_stream(found.config.evolve(**_changeable(wanted)))
+        finally:
+            await client.close()
+
+    def _config(self) -> dict[str, object]:
+        users = [
+            {"user": name, "password": self.password(name), "permissions": permissions(name)}
+            for name in self._services
+        ]
+        administrator = {"user": ADMIN, "password": self.password(ADMIN)}
+        return {
+            "server_name": "crafiq",
+            "listen": f"127.0.0.1:{self.port}",
+            "tls": {"cert_file": str(self._tls / "tls.crt"), "key_file": str(self._tls / "tls.key")},
+            "jetstream": {
+                "store_dir": str(self._state.folder("nats", "data")),
+                "cipher": "chachapoly",
+                "key": self._secrets.get("nats", "encryption_key", key),
+                # What the relay was told is stored is marked as sent in the database: it has to be on disk.
+                "sync_interval": "always",
+            },
+            "accounts": {
+                "SYS": {"users": [{"user": "system", "password": self.password("system")}]},
+                "APP": {"jetstream": "enabled", "users": [administrator, *users]},
+            },
+            "system_account": "SYS",
+        }
+
+
+def _stream(service: str) -> StreamConfig:
+    return StreamConfig(
+        name=service.upper(),
+        subjects=[f"crafiq.{service}.>"],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        max_age=MAX_AGE.total_seconds(),
+        duplicate_window=DUPLICATE_WINDOW.total_seconds(),
+        allow_direct=True,
+    )
+
+
+def _changeable(config: StreamConfig) -> dict[str, object]:
+    names = ("subjects", "max_age", "duplicate_window", "allow_direct")
+    return {name: getattr(config, name) for name in names}

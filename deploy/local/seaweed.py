@@ -1,0 +1,144 @@
+"""S3 by SeaweedFS: three buckets, encrypted at rest with a key from outside, a credential for assets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minio import Minio
+from minio.sseconfig import Rule, SSEConfig
+
+from deploy.local import binaries
+from deploy.local.certs import Certificates
+from deploy.local.ports import Ports
+from deploy.local.probes import answers
+from deploy.local.processes import Program, environment
+from deploy.local.secret_files import SecretFiles, key
+from deploy.local.state import StateFolder, write_private
+
+QUARANTINE, LIBRARY, PUBLIC = "crafiq-quarantine", "crafiq-library", "crafiq-public"
+BUCKETS = (QUARANTINE, LIBRARY, PUBLIC)
+LISTENERS = ("master", "volume", "filer", "s3", "admin")
+MEMORY_LIMIT = "400MiB"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A pair for AWS Signature Version 4."""
+
+    access: str
+    secret: str
+
+
+class Seaweed:
+    """`weed mini` of one state folder; only its S3 port is anyone else's business."""
+
+    def __init__(
+        self, state: StateFolder, secrets: SecretFiles, certificates: Certificates, ports: Ports
+    ) -> None:
+        self._state, self._secrets, self._certificates = state, secrets, certificates
+        names = [name for listener in LISTENERS for name in (listener, f"{listener}.grpc")]
+        self._ports = {name: ports.take(name if name == "s3" else f"s3.{name}") for name in names}
+        self.port = self._ports["s3"]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    @property
+    def credentials(self) -> Credentials:
+        """What assets uses: its own buckets and nothing else."""
+        return self._credentials("assets")
+
+    @property
+    def admin_credentials(self) -> Credentials:
+        """What the launcher makes buckets with."""
+        return self._credentials("admin")
+
+    @property
+    def port_names(self) -> list[str]:
+        """The names under which its ports are held."""
+        return [name if name == "s3" else f"s3.{name}" for name in self._ports]
+
+    def program(self, origins: Sequence[str]) -> Program:
+        """How the server is run; `origins` are the pages whose scripts may use presigned URLs."""
+        folder = self._secrets.folder("s3")
+        write_private(folder / "security.toml", self._security())
+        identities = write_private(folder / "s3.json", json.dumps(self._identities(), indent=1))
+        return Program(
+            name="s3",
+            command=[str(binaries.script("weed")), *self._options(origins), f"-s3.config={identities}"],
+            environment=environment(
+                GOMEMLIMIT=MEMORY_LIMIT, WEED_S3_SSE_KEK=self._secrets.get("s3", "encryption_key", key)
+            ),
+            folder=folder,  # security.toml is looked for here
+            ready=answers(f"{self.url}/healthz"),
+            port=self.port,
+        )
+
+    async def prepare(self) -> None:
+        """Make the buckets; what is put into them is encrypted from then on."""
+        await asyncio.to_thread(self._prepare)
+
+    def _prepare(self) -> None:
+        keys = self.admin_credentials
+        client = Minio(f"127.0.0.1:{self.port}", keys.access, keys.secret, secure=False, region="us-east-1")
+        there = {bucket.name for bucket in client.list_buckets()}
+        for bucket in BUCKETS:
+            if bucket not in there:
+                client.make_bucket(bucket)
+                client.set_bucket_encryption(bucket, SSEConfig(Rule.new_sse_s3_rule()))
+
+    def _options(self, origins: Sequence[str]) -> list[str]:
+        sockets = self._state.runtime
+        ports = [f"-{name}.port={self._ports[name]}" for name in LISTENERS]
+        return [
+            "-logtostderr=true",
+            "mini",
+            f"-dir={self._state.folder('s3')}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            *ports,
+            *(f"-{name}.port.grpc={self._ports[f'{name}.grpc']}" for name in LISTENERS),
+            f"-filer.localSocket={sockets / 'filer.sock'}",
+            f"-s3.localSocket={sockets / 's3.sock'}",
+            f"-s3.allowedOrigins={','.join(origins)}",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-webdav=false",
+            "-admin.ui=false",
+            f"-admin.password={self._secrets.get('s3', 'admin_password')}",
+            "-master.telemetry=false",
+            "-volume.preStopSeconds=0",
+        ]
+
+    def _security(self) -> str:
+        sections = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+        jwt = [
+            f'[{name}]\nkey = "{self._secrets.get("s3", name.replace(".", "_"), key)}"\n' for name in sections
+        ]
+        return "".join([*jwt, *self._grpc()])
+
+    def _grpc(self) -> list[str]:
+        """Its parts speak gRPC to one another: only with a certificate of ours."""
+        tls = self._certificates.folder("s3")
+        pair = f'cert = "{tls / "tls.crt"}"\nkey = "{tls / "tls.key"}"\nallowed_commonNames = "s3"\n'
+        parts = ("volume", "master", "filer", "s3", "admin", "worker", "client")
+        return [f'[grpc]\nca = "{tls / "ca.crt"}"\n', *(f"[grpc.{part}]\n{pair}" for part in parts)]
+
+    def _identities(self) -> dict[str, object]:
+        allowed = [f"{verb}:{bucket}" for bucket in BUCKETS for verb in ("Read", "Write", "List", "Tagging")]
+        return {
+            "identities": [
+                _identity("admin", self.admin_credentials, ["Admin"]),
+                _identity("assets", self.credentials, allowed),
+            ]
+        }
+
+    def _credentials(self, name: str) -> Credentials:
+        access = self._secrets.get("s3", f"{name}_access_key", lambda: f"crafiq-{name}")
+        return Credentials(access, self._secrets.get("s3", f"{name}_secret_key"))
+
+
+def _identity(name: str, keys: Credentials, actions: list[str]) -> dict[str, object]:
+    pair = {"accessKey": keys.access, "secretKey": keys.secret}
+    return {"name": name, "credentials": [pair], "actions": actions}

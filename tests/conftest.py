@@ -1,0 +1,29 @@
+"""Real servers for every test that wants them, started once a run."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local import Infra
+
+
+@pytest.fixture(scope="session")
+async def infra() -> AsyncIterator[Infra]:
+    """PostgreSQL, NATS and S3 with a role, a user and databases for each service, empty at first.
+
+    They live as long as the run; should the run be killed, the kernel ends them.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="crafiq-test-"))
+    infra = Infra(folder)
+    try:
+        async with infra:
+            yield infra
+            await infra.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(infra.state.runtime, ignore_errors=True)

@@ -1,0 +1,116 @@
+"""The servers that the local runtime brings: who may do what, and where they listen."""
+
+from __future__ import annotations
+
+import json
+import stat
+from io import BytesIO
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+import nats
+import pytest
+from minio import Minio
+from minio.error import S3Error
+
+from chassis.testing import eventually
+from deploy.local import Infra
+
+
+async def test_a_service_has_its_own_database_and_no_other(infra: Infra) -> None:
+    own = await asyncpg.connect(infra.postgres.dsn("billing"))
+    assert await own.fetchval("SELECT current_user || '/' || current_database()") == "billing/billing"
+    await own.execute("CREATE TABLE mine (id int)")
+    await own.execute("DROP TABLE mine")
+    await own.close()
+    foreign = infra.postgres.dsn("billing").replace("@/billing", "@/identity")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await asyncpg.connect(foreign)
+
+
+async def test_the_database_log_has_no_value_of_a_failed_statement(infra: Infra) -> None:
+    connection = await asyncpg.connect(infra.postgres.dsn("billing"))
+    with pytest.raises(asyncpg.PostgresError):
+        await connection.execute("SELECT 'somebody@example.com'::int")
+    with pytest.raises(asyncpg.PostgresError):
+        await connection.fetch("SELECT $1::text::uuid", "somebody@example.com")
+    await connection.close()
+    log = (infra.state.root / "logs" / "postgres.log").read_text()
+    assert "ready to accept connections" in log
+    assert "somebody" not in log
+
+
+async def test_a_service_announces_as_itself_only(infra: Infra) -> None:
+    errors: list[Exception] = []
+
+    async def heard(error: Exception) -> None:
+        errors.append(error)
+
+    client = await nats.connect(
+        infra.nats.url, tls=infra.nats.tls, user="billing", password=infra.nats.password("billing"),
+        inbox_prefix=b"_INBOX_billing", error_cb=heard, allow_reconnect=False,
+    )  # fmt: skip
+    stored = await client.jetstream().publish("crafiq.billing.v1.Tested.nobody", b"")
+    assert stored.stream == "BILLING"
+    await client.publish("crafiq.identity.v1.Tested.nobody", b"")
+    refused = await eventually(lambda: errors)
+    await client.close()
+    assert "permissions violation" in str(refused[0]).lower()
+
+
+async def test_a_wrong_password_is_refused_by_the_bus(infra: Infra) -> None:
+    async def quiet(error: Exception) -> None:
+        del error
+
+    with pytest.raises(nats.errors.Error):
+        await nats.connect(
+            infra.nats.url, tls=infra.nats.tls, user="billing", password="wrong",
+            allow_reconnect=False, error_cb=quiet,
+        )  # fmt: skip
+
+
+async def test_assets_may_use_its_buckets_and_make_none(infra: Infra) -> None:
+    keys = infra.s3.credentials
+    client = Minio(infra.s3.url.removeprefix("http://"), keys.access, keys.secret, secure=False)
+    stored = client.put_object("crafiq-library", "a", BytesIO(b"marker-in-the-clear"), 19)
+    assert stored.http_headers is not None
+    assert stored.http_headers["x-amz-server-side-encryption"] == "AES256"
+    with pytest.raises(S3Error):
+        client.make_bucket("another-bucket")
+    raw = b"".join(p.read_bytes() for p in (infra.state.root / "s3").rglob("*") if p.is_file())
+    assert b"marker-in-the-clear" not in raw
+
+
+async def test_nobody_walks_into_storage_by_another_door(infra: Infra) -> None:
+    ports = json.loads(infra.state.ports.read_text())
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"http://127.0.0.1:{ports['s3.filer']}/buckets/crafiq-library/") as answer:
+            assert answer.status == 401
+        async with http.get(f"{infra.s3.url}/crafiq-library/a") as answer:
+            assert answer.status == 403
+
+
+async def test_secrets_are_their_owners_alone(infra: Infra) -> None:
+    root = infra.state.root
+    private = [p for name in ("secrets", "tls", "logs") for p in (root / name).rglob("*")]
+    for path in [root, *root.iterdir(), *private]:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode & 0o077 == 0, f"{path} has mode {mode:o}"
+
+
+def _listeners(pids: set[int]) -> set[str]:
+    """The addresses (as in /proc/net/tcp, hex) on which these processes listen."""
+    links = [fd.readlink() for pid in pids for fd in Path(f"/proc/{pid}/fd").iterdir()]
+    inodes = {str(link).removeprefix("socket:[").rstrip("]") for link in links}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            columns = line.split()
+            if columns[3] == "0A" and columns[9] in inodes:
+                found.add(columns[1].split(":")[0])
+    return found
+
+
+async def test_everything_listens_on_loopback(infra: Infra) -> None:
+    assert _listeners({process.pid for process in infra.running}) == {"0100007F"}
