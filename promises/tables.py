@@ -1,10 +1,95 @@
-"""The tables that every service has."""
+"""The tables that every service has, declared as all are."""
 
 from __future__ import annotations
 
-from sqlalchemy import MetaData
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+
+from promises.inventory import DELETE, SUBJECTS, Plain, Subject
+
+NAMES = "names only: accounts/{uuid} and the like, which nothing resolves once the person is erased"
+
+
+def _plain(name: str, kind: Any, why: str, *rest: Any, **options: Any) -> Column[Any]:
+    options.setdefault("nullable", False)
+    return Column(name, kind, *rest, info={"declaration": Plain(why)}, **options)
+
+
+def _when(name: str, why: str = "when", **options: Any) -> Column[Any]:
+    return _plain(name, DateTime(timezone=True), why, **options)
 
 
 def standard(metadata: MetaData) -> None:
-    """Add outbox, inbox, requests, dead_letters, leases, tombstones, and subjects (unless the service has its own)."""
-    raise NotImplementedError
+    """Add outbox, inbox, requests, dead letters, leases, tombstones and subjects to a service's tables.
+
+    A service whose inventory names another table of subjects has that in place of `subjects`.
+    """
+    subjects = metadata.info["subjects"]
+    if subjects == SUBJECTS:
+        Table("subjects", metadata, _account(primary_key=True), _when("since"))
+    Table("tombstones", metadata, _account(primary_key=True), _when("erased_at"))
+    _messages(metadata)
+    Table(
+        "requests",
+        metadata,
+        Column("account", Uuid, primary_key=True, info={"declaration": Subject(DELETE)}),
+        _plain("request_id", Uuid, "chosen at random by the client", primary_key=True),
+        _plain("body", LargeBinary, "a keyed hash of the request, to know it again"),
+        _plain("result", Text, NAMES),
+        _when("created", index=True),
+        ForeignKeyConstraint(["account"], [subjects], "fk_requests_subject", ondelete="CASCADE"),
+    )
+    Table(
+        "leases",
+        metadata,
+        _plain("name", Text, "a job of this service", primary_key=True),
+        _plain("holder", Uuid, "the process that runs it", nullable=True),
+        _when("until", "when the lease ends if it is not renewed"),
+        _when("due", "when it runs next"),
+    )
+
+
+def _account(**options: Any) -> Column[Any]:
+    return _plain("account", Uuid, "accounts/{uuid}: only rows that refer to it say who", **options)
+
+
+def _messages(metadata: MetaData) -> None:
+    Table(
+        "outbox",
+        metadata,
+        _plain("number", BigInteger, "the order", Identity(always=True), primary_key=True),
+        _plain("id", Uuid, "the message's id on the bus"),
+        _plain("subject", Text, NAMES),
+        _plain("traceparent", Text, "the trace it belongs to"),
+        _plain("payload", LargeBinary, NAMES),
+        _when("created"),
+    )
+    Table("inbox", metadata, _plain("key", Text, NAMES, primary_key=True), _when("claimed", index=True))
+    Table(
+        "dead_letters",
+        metadata,
+        _plain("message_id", Text, "the message's id on the bus", primary_key=True),
+        _plain("subject", Text, NAMES),
+        _plain("payload", LargeBinary, NAMES),
+        _plain("reason", Text, "a refusal's reason or the name of an error's type"),
+        _plain("tries", Integer, "how often it was tried"),
+        _plain("replay", Boolean, "whether an operator asked to try it again"),
+        _when("died", index=True),
+        Index("ix_dead_letters_replay", "replay", postgresql_where=text("replay")),
+    )

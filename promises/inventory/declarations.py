@@ -1,0 +1,205 @@
+"""What a column is declared to be, and the constraints that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from sqlalchemy import CheckConstraint, Column, Enum, ForeignKeyConstraint, MetaData, Table, Text, Uuid
+from sqlalchemy.orm import registry
+from sqlmodel import AutoString, Field, SQLModel
+
+SUBJECTS = "subjects.account"
+
+
+class Category(StrEnum):
+    """What kind of personal data (as `options.proto` has it, and what a person did)."""
+
+    EMAIL = "EMAIL"
+    NAME = "NAME"
+    CREDENTIAL = "CREDENTIAL"
+    CONTENT = "CONTENT"
+    MEDIA = "MEDIA"
+    DEVICE = "DEVICE"
+    PAYMENT = "PAYMENT"
+    ACTIVITY = "ACTIVITY"
+
+
+class Purpose(StrEnum):
+    """Why it is processed (as `options.proto` has it)."""
+
+    ACCOUNT = "ACCOUNT"
+    AUTHENTICATION = "AUTHENTICATION"
+    GENERATION = "GENERATION"
+    STORAGE = "STORAGE"
+    PUBLICATION = "PUBLICATION"
+    PAYMENT = "PAYMENT"
+    RIGHTS = "RIGHTS"
+    SECURITY = "SECURITY"
+
+
+class Basis(StrEnum):
+    """The legal ground: GDPR Article 6(1), letters (a) to (f)."""
+
+    CONSENT = "6(1)(a)"
+    CONTRACT = "6(1)(b)"
+    LEGAL_OBLIGATION = "6(1)(c)"
+    VITAL_INTERESTS = "6(1)(d)"
+    PUBLIC_TASK = "6(1)(e)"
+    LEGITIMATE_INTERESTS = "6(1)(f)"
+
+
+class Erase(StrEnum):
+    """What erasing the person does to it."""
+
+    DELETE = "DELETE"
+    ANONYMISE = "ANONYMISE"
+    RETAIN = "RETAIN"
+
+
+DELETE, ANONYMISE, RETAIN = Erase.DELETE, Erase.ANONYMISE, Erase.RETAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long it is kept: a sentence's end, and the longest time if there is one."""
+
+    rule: str
+    at_most: timedelta | None = None
+
+    @classmethod
+    def days(cls, number: int) -> Keep:
+        """That many days, whatever happens to the account."""
+        return cls(f"{number} days", timedelta(days=number))
+
+    @classmethod
+    def until(cls, event: str, at_most: timedelta | None = None) -> Keep:
+        """Until something happens: `Keep.until("the mail is sent", timedelta(hours=24))`."""
+        return cls(f"until {event}", at_most)
+
+    @classmethod
+    def law(cls, ground: str, duration: timedelta) -> Keep:
+        """As long as a law demands: `Keep.law("HGB § 257", timedelta(days=3653))`."""
+        return cls(f"as {ground} demands", duration)
+
+
+ACCOUNT = Keep("while the account lives")
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a column holds about a person, why, on which ground, how long, and what erasure does."""
+
+    category: Category
+    purpose: Purpose
+    basis: Basis
+    keep: Keep
+    erase: Erase
+
+    def column(self, sa_type: Any = None, **options: Any) -> Any:
+        """A field that carries this; `options` are those of `sqlmodel.Field` (default, index, ...)."""
+        return _field({"declaration": self}, sa_type, options)
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A column that says nothing about a person, and why it does not."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The column that says whose row it is."""
+
+    erase: Erase
+
+
+def plain(why: str, sa_type: Any = None, **options: Any) -> Any:
+    """A field that says nothing about a person: `why` is shown to those who ask."""
+    return _field({"declaration": Plain(why)}, sa_type, options)
+
+
+def subject(erase: Erase, **options: Any) -> Any:
+    """The field `account`: whose row it is. The foreign key cascades (DELETE) or sets null (ANONYMISE).
+
+    It is indexed; say `index=False` where another index begins with it.
+    """
+    if not options.get("primary_key"):
+        options.setdefault("index", True)
+    return _field({"declaration": Subject(erase)}, Uuid, options)
+
+
+def _field(info: dict[str, Any], sa_type: Any, options: dict[str, Any]) -> Any:
+    extra = dict(options.pop("sa_column_kwargs", {}))
+    if sa_type is not None:
+        options["sa_type"] = sa_type
+    return Field(sa_column_kwargs={**extra, "info": info}, **options)
+
+
+def declared(column: Column[Any]) -> Declaration | Plain | Subject | None:
+    """What a column was declared to be."""
+    found: Declaration | Plain | Subject | None = column.info.get("declaration")
+    return found
+
+
+def inventory(service: str, subjects: str = SUBJECTS) -> registry:
+    """The registry of a service's rows; `subjects` is the table.column with one row a living person.
+
+    Identity says `inventory("identity", subjects="accounts.<key>")`: there the account is the subject.
+    """
+    return registry(metadata=MetaData(info={"service": service, "subjects": subjects}))
+
+
+class Base(SQLModel):
+    """What a service's `Row` inherits from: generates the constraints that declarations stand for."""
+
+    @classmethod
+    def __table_cls__(cls, name: str, metadata: MetaData, *args: Any, **options: Any) -> Table:
+        """Called by SQLAlchemy to make the table of a class."""
+        columns = [arg for arg in args if isinstance(arg, Column)]
+        for column in columns:
+            _settle_type(name, column)
+        enums = {c.name: kind for c in columns if (kind := enum_of(cls, c.name)) is not None}
+        return Table(name, metadata, *args, *_constraints(name, metadata, columns, enums), **options)
+
+
+def enum_of(row: type[SQLModel], column: str) -> type[StrEnum] | None:
+    """The StrEnum that a column's annotation names, if it does."""
+    field = row.model_fields.get(column)
+    if field is None:
+        return None
+    union = get_origin(field.annotation) in (Union, UnionType)
+    kinds = get_args(field.annotation) if union else (field.annotation,)
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, StrEnum)), None)
+
+
+def _settle_type(table: str, column: Column[Any]) -> None:
+    if isinstance(column.type, AutoString):
+        column.type = Text()
+    if isinstance(column.type, Enum):
+        raise TypeError(f"{table}.{column.name}: enums are text here; name the type: plain('why', Text).")
+
+
+def _constraints(
+    table: str, metadata: MetaData, columns: list[Column[Any]], enums: dict[str, type[StrEnum]]
+) -> list[Any]:
+    made: list[Any] = []
+    for name, kind in enums.items():
+        values = ", ".join(f"'{member.value}'" for member in kind)
+        made.append(CheckConstraint(f"{name} IN ({values})", name=f"ck_{table}_{name}"))
+    for column in columns:
+        what = declared(column)
+        if isinstance(what, Subject):
+            rule = "CASCADE" if what.erase is DELETE else "SET NULL"
+            target = [metadata.info["subjects"]]
+            made.append(ForeignKeyConstraint([column.name], target, f"fk_{table}_subject", ondelete=rule))
+            personal = [c.name for c in columns if isinstance(declared(c), Declaration)]
+            if what.erase is not DELETE and personal:
+                nothing = " AND ".join(f"{name} IS NULL" for name in personal)
+                rule = f"{column.name} IS NOT NULL OR ({nothing})"
+                made.append(CheckConstraint(rule, name=f"ck_{table}_anonymous"))
+    return made
