@@ -109,7 +109,7 @@ class Unimplemented(Refusal):
 class InvalidRequest(InvalidArgument):
     """The request breaks a rule of its proto; `violations` say which."""
 
-    sentence = "{fault}"
+    sentence = "Check `{field}`: {rule}."
 
 
 class SubjectUnknown(Exception):

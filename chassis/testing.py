@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import ipaddress
+import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
-from uuid import UUID
+from typing import Any, TypeVar, cast
+from uuid import UUID, uuid4
 
 import grpc.aio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from joserfc.jwk import ECKey, KeySet
 
 from chassis.clock import Clock
+from chassis.rpc.client import PeerChannel, open_channel
+from chassis.rpc.tokens import mint
 from chassis.service import Service
 
 T = TypeVar("T")
@@ -20,8 +32,20 @@ T = TypeVar("T")
 async def eventually(
     check: Callable[[], T | Awaitable[T]], *, timeout: float = 5.0, every: float = 0.02
 ) -> T:
-    """Call `check` until it returns something true (and raises no AssertionError); fail after `timeout` s."""
-    raise NotImplementedError
+    """Call `check` until it answers something true and raises no AssertionError; fail after `timeout` seconds."""
+    until = time.monotonic() + timeout
+    while True:
+        fault: AssertionError | None = None
+        try:
+            answer = check()
+            found = cast(T, await answer if inspect.isawaitable(answer) else answer)
+            if found:
+                return found
+        except AssertionError as error:
+            fault = error
+        if time.monotonic() > until:
+            raise fault or AssertionError(f"still not true after {timeout} s: {check}")
+        await asyncio.sleep(every)
 
 
 class FakeClock(Clock):
@@ -31,6 +55,7 @@ class FakeClock(Clock):
         self._now = now
 
     def now(self) -> datetime:
+        """The time it was set to."""
         return self._now
 
     def forward(self, by: timedelta) -> None:
@@ -43,35 +68,94 @@ class Certificates:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Crafiq test CA")])
+        basic = x509.BasicConstraints(ca=True, path_length=0)
+        self._ca = (
+            self._builder(self._name, self._key)
+            .add_extension(basic, critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
 
     def folder(self, name: str) -> Path:
         """`ca.crt`, `tls.crt`, `tls.key` for spiffe://crafiq/svc/<name>; made on first use."""
-        raise NotImplementedError
+        folder = self._root / name
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            key = ec.generate_private_key(ec.SECP256R1())
+            names: list[x509.GeneralName] = [
+                x509.UniformResourceIdentifier(f"spiffe://crafiq/svc/{name}"),
+                x509.DNSName("localhost"),
+                x509.DNSName(f"{name}.crafiq.internal"),
+                x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+            ]
+            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+            usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+            builder = self._builder(subject, key).add_extension(
+                x509.SubjectAlternativeName(names), critical=False
+            )
+            signed = builder.add_extension(usage, critical=False).sign(self._key, hashes.SHA256())
+            pem = serialization.Encoding.PEM
+            (folder / "tls.crt").write_bytes(signed.public_bytes(pem))
+            (folder / "ca.crt").write_bytes(self._ca.public_bytes(pem))
+            no_password = serialization.NoEncryption()
+            (folder / "tls.key").write_bytes(
+                key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_password)
+            )
+        return folder
+
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self._name)
+        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        return builder.not_valid_before(now - timedelta(minutes=5)).not_valid_after(now + timedelta(days=1))
 
 
 class Tokens:
-    """Mints access tokens as identity would; `jwks` is what its services fetch."""
+    """Mints access tokens as identity would; `jwks` is what the services that verify them fetch."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
+        self.key = ECKey.generate_key("P-256", {"kid": "test", "alg": "ES256", "use": "sig"}, private=True)
 
     def access(
-        self, account: UUID, session: UUID | None = None, *, lives: timedelta = timedelta(minutes=5), roles: tuple[str, ...] = ()
+        self,
+        account: UUID,
+        session: UUID | None = None,
+        *,
+        lives: timedelta = timedelta(minutes=5),
+        roles: tuple[str, ...] = (),
     ) -> str:
-        """A token for an account, signed now by the real clock unless one was given."""
-        raise NotImplementedError
+        """A token for an account, signed now."""
+        now = self._clock.now()
+        return mint(self.key, account, session or uuid4(), now=now, expires_at=now + lives, roles=roles)
+
+    def metadata(self, account: UUID, **extra: str) -> tuple[tuple[str, str], ...]:
+        """Request metadata of somebody who is signed in, as the gateway sends it."""
+        return (("authorization", f"Bearer {self.access(account)}"), *extra.items())
 
     async def jwks(self) -> bytes:
         """The public keys as JSON."""
-        raise NotImplementedError
+        return json.dumps(KeySet([self.key]).as_dict(private=False)).encode()
 
 
 @asynccontextmanager
 async def running(service: Service) -> AsyncIterator[str]:
     """Serve an entered service in this process until the block ends; yields its address."""
-    raise NotImplementedError
-    yield ""
+    address = await service.start()
+    try:
+        yield address
+    finally:
+        await service.drain(grace=1)
 
 
 @asynccontextmanager
-async def calling(address: str, certificates: Certificates, *, to: str, as_: str = "gateway") -> AsyncIterator[grpc.aio.Channel]:
-    """A channel to the service `to`, with the certificate of `as_`; a user's token goes into the metadata."""
-    raise NotImplementedError
-    yield Any
+async def calling(
+    address: str, certificates: Certificates, *, to: str, caller: str = "gateway"
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to the service `to` with the certificate of `caller`; a user's token goes into the metadata."""
+    channel: Any = PeerChannel(open_channel(address, certificates.folder(caller), to))
+    try:
+        yield channel
+    finally:
+        await channel.close()

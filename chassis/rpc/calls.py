@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from chassis.errors import Unauthenticated
+
+GATEWAY = "gateway"
+UNBOUNDED = 10.0
+"""Seconds a unary call may take if its caller set no deadline."""
+
+Alive = Callable[[UUID | None, datetime | None], bool]
+"""Whether a session that was valid until then still is."""
 
 
 class SignInRequired(Unauthenticated):
@@ -31,38 +39,64 @@ class Caller:
     expires_at: datetime | None = None
 
 
-class Call:
-    """One call as the handler sees it."""
+NOBODY = Caller("")
 
-    caller: Caller
-    method: str
-    """Full name: "/crafiq.assets.v1.AssetsService/GetAsset"."""
-    metadata: Mapping[str, str]
-    """Request metadata (HTTP headers through the gateway), names in lower case."""
+
+class Call:
+    """One call as the handler sees it.
+
+    `method` is the full name, "/crafiq.assets.v1.AssetsService/GetAsset"; `metadata` the request's
+    metadata (HTTP headers through the gateway), names in lower case.
+    """
+
+    __slots__ = ("_alive", "_ends", "bounded", "caller", "headers", "metadata", "method", "started")
+
+    def __init__(
+        self,
+        method: str,
+        metadata: Mapping[str, str],
+        remaining: float | None,
+        alive: Alive,
+        caller: Caller = NOBODY,
+    ) -> None:
+        self.method, self.metadata, self.caller, self._alive = method, metadata, caller, alive
+        self.headers: list[tuple[str, str]] = []
+        self.started = time.monotonic()
+        self.bounded = remaining is not None
+        self._ends = self.started + (remaining or 0.0)
 
     @property
     def account(self) -> UUID:
         """The signed-in person; raises SignInRequired if there is none."""
-        raise NotImplementedError
+        if self.caller.account is None:
+            raise SignInRequired
+        return self.caller.account
 
     @property
     def address(self) -> str:
         """The client's network address, believed only from the gateway; else empty. Personal."""
-        raise NotImplementedError
+        if self.caller.service != GATEWAY:
+            return ""
+        # Envoy appends the address it saw; what stands before it is the client's own claim.
+        appended = self.metadata.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        return self.metadata.get("x-envoy-external-address", "") or appended
 
     @property
     def user_agent(self) -> str:
         """The client's user agent; empty if it said none. Personal."""
-        raise NotImplementedError
+        return self.metadata.get("user-agent", "")
 
     def set_header(self, name: str, value: str) -> None:
-        """Send a response header (initial metadata); a name may come several times, as set-cookie does."""
-        raise NotImplementedError
+        """Send a response header (initial metadata); a name may come several times, as set-cookie does.
+
+        Takes effect if called before a unary handler ends, or before a stream's first message.
+        """
+        self.headers.append((name.lower(), value))
 
     def time_remaining(self) -> float:
         """Seconds until the deadline; what a call to a peer gets as its `timeout`."""
-        raise NotImplementedError
+        return max(0.0, self._ends - time.monotonic()) if self.bounded else UNBOUNDED
 
     def still_signed_in(self) -> bool:
         """Whether the credential of this call is neither expired nor revoked by now; streams ask it."""
-        raise NotImplementedError
+        return self._alive(self.caller.session, self.caller.expires_at)

@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from joserfc.jwk import ECKey
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, KeySet
 
 from chassis.clock import Clock
+from chassis.errors import Unavailable
+from chassis.rpc.calls import GATEWAY, Caller
 
 ISSUER = "crafiq-identity"
 AUDIENCE = "crafiq"
 ACCESS_COOKIE = "__Host-crafiq_access"
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a valid access token says."""
-
-    account: UUID
-    session: UUID
-    roles: frozenset[str]
-    expires_at: datetime
+TYPE = "at+jwt"
+CACHED_FOR = timedelta(seconds=60)
+CLOCKS_DIFFER = timedelta(seconds=5)
+# A key that identity withdrew is trusted for as long as this; a token lives no longer either.
+KEYS_FOR = timedelta(minutes=5)
+KEYS_AT_MOST_EVERY = timedelta(seconds=1)
 
 
 def mint(
-    key: ECKey, account: UUID, session: UUID, *, now: datetime, expires_at: datetime, roles: Iterable[str] = ()
+    key: ECKey,
+    account: UUID,
+    session: UUID,
+    *,
+    now: datetime,
+    expires_at: datetime,
+    roles: Iterable[str] = (),
 ) -> str:
-    """Sign an access token with `key` (P-256, has a `kid`)."""
-    raise NotImplementedError
+    """Sign an access token with `key` (P-256, has a `kid`); times are cut to seconds."""
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": f"accounts/{account}",
+        "sid": f"sessions/{session}",
+        "iat": int(now.timestamp()),
+        "exp": int(expires_at.timestamp()),
+    }
+    if roles := sorted(roles):
+        claims["roles"] = roles
+    return jwt.encode({"alg": "ES256", "typ": TYPE, "kid": key.kid}, claims, key, algorithms=["ES256"])
 
 
 class Revocations:
@@ -38,24 +57,109 @@ class Revocations:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._until: dict[UUID, datetime] = {}
 
     def add(self, session: UUID, until: datetime) -> None:
         """From now on no token of `session` is valid; forgotten after `until`, when the last one expired."""
-        raise NotImplementedError
+        now = self._clock.now()
+        self._until = {each: end for each, end in self._until.items() if end > now}
+        self._until[session] = until
 
     def __contains__(self, session: object) -> bool:
-        raise NotImplementedError
+        return session in self._until
 
 
 class AccessTokens:
-    """Verifies access tokens; keeps what it verified for 60 s at most.
+    """Verifies access tokens; keeps the last `size` that it verified for 60 s at most.
 
-    `fetch` gives identity's JWKS as JSON bytes; asked when a `kid` is unknown, once a second at most.
+    `fetch` gives identity's JWKS as JSON bytes; asked when a `kid` is unknown, once a second at most,
+    and every 5 minutes, so that a withdrawn key ends.
     """
 
-    def __init__(self, fetch: Callable[[], Awaitable[bytes]], clock: Clock, revocations: Revocations) -> None:
-        self._fetch, self._clock, self._revocations = fetch, clock, revocations
+    def __init__(
+        self,
+        fetch: Callable[[], Awaitable[bytes]],
+        clock: Clock,
+        revocations: Revocations,
+        *,
+        size: int = 10_000,
+    ) -> None:
+        self._fetch, self._clock, self._revocations, self._size = fetch, clock, revocations, size
+        self._cache: OrderedDict[str, tuple[Caller, datetime]] = OrderedDict()
+        self._keys: dict[str, ECKey] = {}
+        self._fetching = asyncio.Lock()
+        self._asked = datetime.min.replace(tzinfo=UTC)
 
-    async def verify(self, token: str) -> Claims | None:
-        """The claims of a valid token; None if it is malformed, forged, expired or revoked."""
-        raise NotImplementedError
+    def known(self, token: str) -> Caller | None:
+        """Who holds a token that was verified in the last minute and is not revoked since; without awaiting."""
+        kept = self._cache.get(token)
+        if kept is None or kept[1] <= self._clock.now() or kept[0].session in self._revocations:
+            return None
+        self._cache.move_to_end(token)
+        return kept[0]
+
+    async def verify(self, token: str) -> Caller | None:
+        """Who holds a valid token; None if it is malformed, forged, expired or revoked.
+
+        Raises Unavailable if the keys can't be had: then nobody knows whether it is valid.
+        """
+        now = self._clock.now()
+        caller = await self._checked(token, now)
+        if caller is None or caller.session in self._revocations:
+            return None
+        self._keep(token, caller, now)
+        return caller
+
+    def _keep(self, token: str, caller: Caller, now: datetime) -> None:
+        self._cache[token] = caller, min(caller.expires_at or now, now + CACHED_FOR)
+        if len(self._cache) > self._size:
+            self._cache.popitem(last=False)
+
+    def alive(self, session: UUID | None, expires_at: datetime | None) -> bool:
+        """Whether a credential that was valid still is."""
+        return session not in self._revocations and (expires_at is None or expires_at > self._clock.now())
+
+    async def _checked(self, token: str, now: datetime) -> Caller | None:
+        try:
+            header = jws.extract_compact(token.encode()).headers()
+            if header.get("alg") != "ES256" or header.get("typ") != TYPE:
+                return None
+            key = await self._key(str(header.get("kid")), now)
+            return None if key is None else _read(jwt.decode(token, key, algorithms=["ES256"]).claims, now)
+        except (JoseError, ValueError, KeyError, TypeError):
+            return None
+
+    async def _key(self, kid: str, now: datetime) -> ECKey | None:
+        def needed() -> bool:
+            age = now - self._asked
+            return age >= KEYS_FOR or (kid not in self._keys and age >= KEYS_AT_MOST_EVERY)
+
+        if needed():
+            async with self._fetching:
+                if needed():
+                    self._asked = now
+                    self._keys = await self._current_keys()
+        if not self._keys:
+            raise Unavailable(retry_after=KEYS_AT_MOST_EVERY)
+        return self._keys.get(kid)
+
+    async def _current_keys(self) -> dict[str, ECKey]:
+        try:
+            keys = KeySet.import_key_set(json.loads(await self._fetch())).keys
+        except Exception as error:
+            if self._keys:
+                return self._keys
+            raise Unavailable(retry_after=KEYS_AT_MOST_EVERY) from error
+        return {key.kid: key for key in keys if isinstance(key, ECKey) and key.kid}
+
+
+def _read(claims: dict[str, Any], now: datetime) -> Caller | None:
+    """Who it is, if the claims are for us and for now; raises KeyError, TypeError or ValueError if malformed."""
+    issued, expires = (datetime.fromtimestamp(claims[name], UTC) for name in ("iat", "exp"))
+    if claims["iss"] != ISSUER or claims["aud"] != AUDIENCE or expires <= now or issued > now + CLOCKS_DIFFER:
+        return None
+    account, session = str(claims["sub"]), str(claims["sid"])
+    if not (account.startswith("accounts/") and session.startswith("sessions/")):
+        return None
+    roles = frozenset(str(role) for role in claims.get("roles", ()))
+    return Caller(GATEWAY, UUID(account[9:]), UUID(session[9:]), roles, expires)

@@ -1,0 +1,35 @@
+"""Requests are checked against the rules of their protos (protovalidate)."""
+
+from __future__ import annotations
+
+from google.protobuf.message import Message
+from protovalidate import Validator, Violation
+
+from chassis.errors import InvalidRequest
+
+# Rules are compiled at the first message of a type and kept.
+_validator = Validator()
+
+
+def check(request: Message) -> None:
+    """Raise InvalidRequest with every fault of `request`; never with a value."""
+    faults = _validator.collect_violations(request)
+    if faults:
+        violations = [(_path(fault), fault.proto.message) for fault in faults]
+        field, rule = violations[0]
+        raise InvalidRequest(field=field or "the request", rule=rule, violations=violations)
+
+
+def _path(fault: Violation) -> str:
+    """Where the fault is, as clients spell it in JSON: `asset.displayName`, `inputAssets[2]`."""
+    if fault.proto.field is None:
+        return ""
+    steps = []
+    for element in fault.proto.field.elements:
+        head, *tail = element.field_name.split("_")
+        step = head + "".join(part.capitalize() for part in tail)
+        if element.subscript is not None:
+            # The key of a map is the client's own word.
+            step += f"[{element.subscript.value}]" if element.subscript.field == "index" else "[...]"
+        steps.append(step)
+    return ".".join(steps)
