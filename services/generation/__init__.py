@@ -1,0 +1,1 @@
+"""Turning words and Input into Output through vendors."""

@@ -1,0 +1,80 @@
+"""Generation, put together: read this and you know everything it works with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from crafiq.assets.v1.assets_pb2_grpc import AssetsServiceStub
+from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
+from crafiq.generation.v1 import generation_pb2
+from pydantic import SecretStr
+
+from chassis.jobs import Job
+from chassis.pages import Pages
+from chassis.service import Service, main
+from chassis.settings import ServiceSettings
+from promises.retention import standard_jobs
+from services.generation.adapters.assets import Assets, storage_session
+from services.generation.adapters.openai import OpenAI, OpenAILimits, openai_session
+from services.generation.adapters.pictures import Pictures
+from services.generation.consumers import Consumers
+from services.generation.domain import Catalogue, RetryPolicy, Route, Row, Rules
+from services.generation.handler import Desk, Handler
+from services.generation.jobs import Delivery, Queue, Recovery, Work
+from services.generation.repository import Changes, Jobs
+
+CATALOGUE = Path(__file__).parent / "documents" / "catalogue.toml"
+POLL = timedelta(milliseconds=250)
+
+
+class Settings(ServiceSettings):
+    """`slots`, `share`, `unknown`, `lease`: see Rules. `retry`: the first wait before asking again."""
+
+    openai_url: str = "https://api.openai.com/v1"
+    openai_sandbox: bool = False
+    openai_api_key: SecretStr
+    openai_seconds: float = 180
+    slots: int = 8
+    share: int = 4
+    unknown: timedelta = timedelta(minutes=15)
+    lease: timedelta = timedelta(seconds=30)
+    retry: timedelta = timedelta(seconds=1)
+
+
+@asynccontextmanager
+async def compose(service: Service, settings: Settings) -> AsyncIterator[None]:
+    """Wire the service; its connections to the outside close when the block ends."""
+    catalogue = Catalogue.parse(CATALOGUE.read_text(encoding="utf-8"))
+    key, secret = settings.request_key.get_secret_value(), settings.openai_api_key.get_secret_value()
+    async with openai_session() as http, storage_session() as storage:
+        openai = OpenAI(http, settings.openai_url, secret, OpenAILimits(settings.openai_seconds))
+        routes = {"openai": Route("openai", openai, catalogue.vendors["openai"], settings.openai_sandbox)}
+        jobs, library = Jobs(service.db, Changes()), AssetsServiceStub(service.peer("assets"))
+        billing, assets = BillingServiceStub(service.peer("billing")), Assets(library, storage)
+        pages = Pages(bytes.fromhex(key))
+        desk = Desk(jobs, catalogue.of(routes), routes, library, billing, pages, bytes.fromhex(key))
+        service.offer(generation_pb2.DESCRIPTOR.services_by_name["GenerationService"], Handler(desk))
+        service.listen(Consumers().subscriptions())
+        retry = RetryPolicy(first=settings.retry)
+        rules = Rules(retry, settings.slots, settings.share, settings.unknown, settings.lease)
+        work = Work(jobs, routes, assets, Delivery(jobs, assets, Pictures()), rules)
+        recovery = Job("recovery", settings.lease / 6, Recovery(jobs, rules).run)
+        for job in (recovery, *standard_jobs(service.db)):
+            service.every(job)
+        service.background(Queue(jobs, work, rules).run)
+        service.background(lambda: jobs.follow(POLL))
+        yield
+
+
+async def start() -> None:
+    """Serve until told to stop."""
+    settings = Settings.load()
+    async with Service("generation", settings, metadata=Row.metadata) as service, compose(service, settings):
+        await service.run()
+
+
+if __name__ == "__main__":
+    main(start)

@@ -1,0 +1,103 @@
+"""What follows from how a try at a vendor ended: the one place that decides about asking again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from services.generation.domain.attempts import Attempt, Egress
+from services.generation.domain.jobs import Job, Transition
+from services.generation.domain.states import AttemptState, FailureReason, JobState
+from services.generation.domain.vendors import (
+    ContentRefused,
+    Delivered,
+    NotAccepted,
+    Result,
+    RetryPolicy,
+    Unanswered,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How much at once, and how long.
+
+    `slots`: jobs in hand in a process. `share`: of one person under way at a time, in all processes.
+    `unknown`: how long an order whose fate is not known blocks another. `lease`: how long a claim
+    lasts unless it is renewed.
+    """
+
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    slots: int = 8
+    share: int = 4
+    unknown: timedelta = timedelta(minutes=15)
+    lease: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A job in the hands of an attempt; `egress` is what left, if anything did."""
+
+    job: Job
+    attempt: Attempt
+    egress: Egress | None
+
+    def conclude(self, result: Result, rules: Rules, now: datetime) -> Transition:
+        """The job's next state, given the vendor's end of the story."""
+        if self.egress is not None:
+            self.egress.heard(result)
+        match result:
+            case Delivered():
+                return self._answered(result, rules, now)
+            case ContentRefused():
+                self.attempt.end(AttemptState.DONE, now, "CONTENT_REFUSED", result.reference)
+                return self.job.fail(FailureReason.CONTENT_REFUSED, now)
+            case NotAccepted():
+                self.attempt.end(AttemptState.NOT_ACCEPTED, now, result.cause, result.reference)
+                return self._again_or_never(result, rules, now)
+            case Unanswered():
+                self.attempt.end(AttemptState.UNKNOWN, now, result.cause, result.reference)
+                return self.job.lose(now + rules.unknown, now)
+            case _:
+                assert_never(result)
+
+    def abandon(self, rules: Rules, now: datetime) -> Transition:
+        """Its worker is gone. What can have left is UNKNOWN; what provably did not is done again."""
+        if self.attempt.sent:
+            return self.conclude(Unanswered("WORKER_GONE"), rules, now)
+        self.attempt.end(AttemptState.ABANDONED, now, "WORKER_GONE")
+        if self.job.attempts >= rules.retry.tries:
+            # Something about this job ends its workers: it must not end all of them.
+            return self.job.fail(FailureReason.INTERNAL, now)
+        return self.job.requeue(timedelta(0), "Waiting for its turn again; nothing was sent.", now)
+
+    def kept(self, asset: str, of: int, now: datetime) -> Transition:
+        """One of the `of` Outputs that are to be kept is stored."""
+        step = self.job.keep(asset, of, now)
+        if self.job.ended:
+            self.attempt.end(AttemptState.DONE, now)
+        return step
+
+    def settled(self, reason: FailureReason, now: datetime) -> Transition:
+        """No more can be kept than what is: `reason` is why nothing is, if so."""
+        self.attempt.end(AttemptState.DONE, now, reason)
+        return self.job.settle(reason, now)
+
+    def expire(self, now: datetime) -> Transition:
+        """The time for an answer is over. What was stored by then is delivered."""
+        assert self.job.state == JobState.UNKNOWN
+        return self.job.settle(FailureReason.OUTCOME_UNKNOWN, now)
+
+    def _answered(self, result: Delivered, rules: Rules, now: datetime) -> Transition:
+        self.attempt.state = AttemptState.ANSWERED
+        self.attempt.reference = result.reference
+        self.attempt.claimed_until = now + rules.lease
+        return self.job.answered(now)
+
+    def _again_or_never(self, result: NotAccepted, rules: Rules, now: datetime) -> Transition:
+        wait = rules.retry.delay(self.job.attempts, result)
+        if wait is None:
+            return self.job.fail(result.reason, now)
+        note = f"The vendor could not take it; it is asked again in {max(1, round(wait.total_seconds()))} s."
+        return self.job.requeue(wait, note, now)

@@ -1,0 +1,206 @@
+"""A job: what was ordered, what became of it, and what may happen next.
+
+Rows with their rules. A method that changes the state answers the `Transition` that has to be
+written with it: a state without its number and its place in the stream does not exist.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import DateTime, Index, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from promises.inventory import (
+    ACCOUNT,
+    DELETE,
+    Base,
+    Basis,
+    Category,
+    Declaration,
+    Purpose,
+    inventory,
+    plain,
+    subject,
+)
+from promises.tables import standard
+from services.generation.domain.catalogue import Task
+from services.generation.domain.orders import Quote
+from services.generation.domain.refusals import TransitionForbidden
+from services.generation.domain.states import NEXT, FailureReason, JobState
+
+
+class Row(Base, registry=inventory("generation")):
+    """What generation keeps."""
+
+
+standard(Row.metadata)
+
+TIME = DateTime(timezone=True)
+WORDS = Declaration(Category.CONTENT, Purpose.GENERATION, Basis.CONTRACT, ACCOUNT, DELETE)
+MEDIA = Declaration(Category.MEDIA, Purpose.GENERATION, Basis.CONTRACT, ACCOUNT, DELETE)
+DEED = Declaration(Category.ACTIVITY, Purpose.GENERATION, Basis.CONTRACT, ACCOUNT, DELETE)
+
+WAITING = "Waiting for its turn; the credits are held."
+
+
+class Transition(Row, table=True):
+    """One state of one job: what a stream shows under its number. `outputs`: how many there were by then."""
+
+    __tablename__ = "transitions"
+
+    generation: UUID = plain("a random name", primary_key=True, foreign_key="jobs.id", ondelete="CASCADE")
+    seq: int = plain("the number of the state", primary_key=True)
+    account: UUID = subject(DELETE)
+    state: JobState = plain("one of a fixed set", Text)
+    note: str = plain("one of our sentences; nobody's words are in it", Text)
+    outputs: int = plain("a number")
+    create_time: datetime = DEED.column(TIME)
+
+
+class Job(Row, table=True):
+    """One order of media and its way through the states.
+
+    `seq` is the number of its latest state, `attempt` the latest try at a vendor and `attempts` how
+    many there were. `deadline`: when an unknown fate is given up. `trace`: of the request that ordered it.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_account", "account", text("create_time DESC"), text("id DESC")),
+        Index("ix_jobs_waiting", "create_time", postgresql_where=text("state = 'RESERVED'")),
+        Index(
+            "ix_jobs_under_way",
+            "account",
+            postgresql_where=text("state IN ('SUBMITTING', 'ACCEPTED', 'RUNNING', 'UNKNOWN')"),
+        ),
+    )
+
+    id: UUID = plain("a random name", primary_key=True)
+    account: UUID = subject(DELETE, index=False)
+    state: JobState = plain("one of a fixed set", Text)
+    seq: int = plain("the number of the state")
+    note: str = plain("one of our sentences; nobody's words are in it", Text)
+    task: Task = DEED.column(Text)
+    model: str = DEED.column(Text)
+    vendor: str = DEED.column(Text)
+    prompt: str = WORDS.column(Text)
+    inputs: list[str] = MEDIA.column(JSONB)
+    parameters: dict[str, str] = DEED.column(JSONB)
+    count: int = DEED.column()
+    unit_credits: int = plain("a price of the catalogue")
+    outputs: list[str] = MEDIA.column(JSONB)
+    charged_credits: int = DEED.column()
+    failure_reason: FailureReason | None = plain("one of a fixed set", Text, default=None)
+    attempt: UUID | None = plain("a random name", default=None)
+    attempts: int = plain("a number")
+    not_before: datetime = plain("when the queue may look at it again", TIME)
+    deadline: datetime | None = plain("when the system gives it up", TIME, default=None)
+    trace: str = plain("a random id that lives as long as the traces do", Text, default="")
+    create_time: datetime = DEED.column(TIME)
+    end_time: datetime | None = DEED.column(TIME, default=None)
+
+    @property
+    def quoted_credits(self) -> int:
+        """The most it can cost."""
+        return self.unit_credits * self.count
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can follow."""
+        return JobState(self.state).ended
+
+    @classmethod
+    def reserve(cls, generation: UUID, account: UUID, order: Quote, now: datetime) -> tuple[Job, Transition]:
+        """A job whose credits are held, and its first state."""
+        wish = order.wish
+        job = cls(
+            id=generation,
+            account=account,
+            state=JobState.RESERVED,
+            seq=0,
+            note="",
+            task=wish.task,
+            model=order.name,
+            vendor=order.model.vendor,
+            prompt=wish.prompt,
+            inputs=list(wish.inputs),
+            parameters=dict(order.parameters),
+            count=wish.count,
+            unit_credits=order.unit_credits,
+            outputs=[],
+            charged_credits=0,
+            attempts=0,
+            not_before=now,
+            create_time=now,
+        )
+        return job, job._numbered(JobState.RESERVED, WAITING, now)
+
+    def submit(self, attempt: UUID, now: datetime) -> Transition:
+        """A worker takes it. From here on a vendor may hear of it."""
+        step = self._go(JobState.SUBMITTING, "Being sent to the vendor.", now)
+        self.attempt, self.attempts = attempt, self.attempts + 1
+        return step
+
+    def requeue(self, wait: timedelta, note: str, now: datetime) -> Transition:
+        """Back into the queue: nothing was accepted anywhere, and this is provable."""
+        step = self._go(JobState.RESERVED, note, now)
+        self.not_before = now + wait
+        return step
+
+    def answered(self, now: datetime) -> Transition:
+        """The vendor's answer is here, whole."""
+        note = "The vendor has answered; what it made is being checked and stored."
+        return self._go(JobState.RUNNING, note, now)
+
+    def keep(self, asset: str, of: int, now: datetime) -> Transition:
+        """One more Output is stored. The last of the `of` that are to be kept ends the job."""
+        self.outputs = [*self.outputs, asset]
+        if len(self.outputs) == of:
+            return self._succeed(now)
+        return self._go(JobState.RUNNING, f"{len(self.outputs)} of {of} Outputs are stored.", now)
+
+    def lose(self, deadline: datetime, now: datetime) -> Transition:
+        """The vendor was asked and did not answer. Until `deadline` nobody else is."""
+        note = "The vendor has not answered. If nothing arrives, nothing is charged."
+        step = self._go(JobState.UNKNOWN, note, now)
+        self.deadline = deadline
+        return step
+
+    def settle(self, reason: FailureReason, now: datetime) -> Transition:
+        """Nothing more will come: delivered if something is stored, failed for `reason` if not."""
+        return self._succeed(now) if self.outputs else self.fail(reason, now)
+
+    def fail(self, reason: FailureReason, now: datetime) -> Transition:
+        """Nothing is delivered and nothing charged."""
+        step = self._go(JobState.FAILED, reason.sentence, now)
+        self.failure_reason = reason
+        return step
+
+    def _succeed(self, now: datetime) -> Transition:
+        note = "Delivered."
+        if len(self.outputs) < self.count:
+            note = f"{len(self.outputs)} of {self.count} Outputs were delivered; only those are charged."
+        step = self._go(JobState.SUCCEEDED, note, now)
+        self.charged_credits = self.unit_credits * len(self.outputs)
+        return step
+
+    def _go(self, target: JobState, note: str, now: datetime) -> Transition:
+        if target not in NEXT[JobState(self.state)]:
+            raise TransitionForbidden(state=JobState(self.state).outside, target=target.outside)
+        if target.ended:
+            self.end_time = now
+        return self._numbered(target, note, now)
+
+    def _numbered(self, state: JobState, note: str, now: datetime) -> Transition:
+        self.state, self.note, self.seq = state, note, self.seq + 1
+        return Transition(
+            generation=self.id,
+            account=self.account,
+            seq=self.seq,
+            state=state,
+            note=note,
+            outputs=len(self.outputs),
+            create_time=now,
+        )

@@ -1,0 +1,171 @@
+"""Jobs, their attempts, and the record of what left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from chassis.db import Database, Transaction
+from services.generation.domain import (
+    Attempt,
+    Egress,
+    GenerationNotFound,
+    Job,
+    Transition,
+    Try,
+    generation_name,
+)
+from services.generation.repository import statements as sql
+from services.generation.repository.changes import Changes
+
+__all__ = ["NEWEST", "OLDEST", "Changes", "Claim", "Held", "JobGone", "Jobs", "Place"]
+
+Place = tuple[datetime, UUID]
+"""Where a row stands in a list: its time and its id."""
+NEWEST: Place = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
+OLDEST: Place = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+
+
+class JobGone(Exception):
+    """The job is not there, has ended, or belongs to another attempt by now: stop working on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job as it was claimed, and the attempt that claimed it."""
+
+    job: Job
+    attempt: UUID
+
+
+class Held:
+    """A job whose row is locked until the block ends, with its current attempt if it has one."""
+
+    def __init__(self, tx: Transaction, job: Job, attempt: Attempt | None) -> None:
+        self.tx, self.job, self.attempt = tx, job, attempt
+        self._egress: Egress | None = None
+
+    async def tried(self) -> Try:
+        """The job with its attempt and what left in it. Raises JobGone if there was no attempt."""
+        if self.attempt is None:
+            raise JobGone
+        self._egress = await self.tx.first(sql.SENT, attempt=self.attempt.id)
+        return Try(self.job, self.attempt, self._egress)
+
+    async def record(self, step: Transition) -> None:
+        """Write the job's new state, its place in the stream, and what is known of the attempt."""
+        await self.tx.execute(sql.SAVE_JOB, job=self.job.id, **sql.changed(self.job))
+        await self.tx.insert(step)
+        if self.attempt is not None:
+            await self.tx.update(self.attempt)
+        if self._egress is not None:
+            await self.tx.update(self._egress)
+
+
+class Jobs:
+    """Everything this service keeps."""
+
+    def __init__(self, db: Database, changes: Changes) -> None:
+        self._db = db
+        self.changes = changes
+        self.now = db.clock.now
+        self.new_id = db.new_id
+
+    async def find(self, owner: UUID, generation: UUID) -> Job | None:
+        """A person's own job."""
+        return await self._db.first(sql.OWN, generation=generation, owner=owner)
+
+    async def get(self, owner: UUID, generation: UUID) -> Job:
+        """A person's own job; raises GenerationNotFound, for other people's as well."""
+        job = await self.find(owner, generation)
+        if job is None:
+            raise GenerationNotFound(generation=generation_name(generation))
+        return job
+
+    async def page(self, owner: UUID, before: Place, most: int) -> list[Job]:
+        """A person's jobs that are older than `before`, newest first."""
+        return await self._db.all(sql.PAGE, owner=owner, before=before[0], before_id=before[1], most=most)
+
+    async def steps(self, generation: UUID, after: int) -> list[Transition]:
+        """The states that came after number `after`, in order."""
+        return await self._db.all(sql.SINCE, job=generation, after=after)
+
+    async def egress(self, owner: UUID, generation: UUID, after: Place, most: int) -> list[Egress]:
+        """What left for vendors, oldest first."""
+        return await self._db.all(
+            sql.EGRESS_PAGE, owner=owner, job=generation, after=after[0], after_id=after[1], most=most
+        )
+
+    @asynccontextmanager
+    async def transaction(self, generation: UUID) -> AsyncIterator[Transaction]:
+        """A transaction that adds a job; workers and streams hear of it once it is committed."""
+        async with self._db.transaction() as tx:
+            yield tx
+        self.changes.ring(generation)
+        self.changes.work.set()
+
+    async def claim(self, share: int, lease: timedelta) -> Claim | None:
+        """Take the job whose turn it is: the claim and its attempt are one commit. None if there is none.
+
+        `share`: how many of one person's jobs may be under way at a time.
+        """
+        now, attempt = self.now(), self.new_id()
+        async with self._db.transaction() as tx:
+            await tx.execute(sql.ONE_CLAIM_AT_A_TIME)
+            job = await tx.first(sql.NEXT_IN_TURN, now=now, share=share)
+            if job is None:
+                return None
+            held = Held(tx, job, None)
+            step = job.submit(attempt, now)
+            await tx.insert(Attempt.begin(attempt, job, lease, now))
+            await held.record(step)
+        self.changes.ring(job.id)
+        return Claim(job, attempt)
+
+    @asynccontextmanager
+    async def held(self, owner: UUID, generation: UUID, attempt: UUID | None = None) -> AsyncIterator[Held]:
+        """Lock a job that has not ended, to change it. Raises JobGone.
+
+        With `attempt`, the job must still be in the hands of that attempt.
+        """
+        async with self._db.transaction() as tx:
+            job = await tx.first(sql.LOCKED, owner=owner, job=generation)
+            if job is None or job.ended or attempt not in (None, job.attempt):
+                raise JobGone
+            held = Held(tx, job, None)
+            if job.attempt is not None:
+                held.attempt = await tx.first(sql.ATTEMPT, attempt=job.attempt)
+            yield held
+        self.changes.ring(generation)
+        self.changes.work.set()
+
+    async def renew(self, attempts: Sequence[UUID], lease: timedelta) -> int:
+        """Keep the claims of attempts in hand for another `lease`."""
+        until = self.now() + lease
+        return await self._db.execute(sql.RENEW, attempts_in_hand=list(attempts), until=until)
+
+    async def abandoned(self) -> list[tuple[UUID, UUID]]:
+        """(job, account) of attempts whose worker did not renew its lease."""
+        return await self._db.all(sql.ABANDONED, now=self.now())
+
+    async def overdue(self) -> list[tuple[UUID, UUID]]:
+        """(job, account) of jobs whose fate stayed unknown until their deadline."""
+        return await self._db.all(sql.OVERDUE, now=self.now())
+
+    async def follow(self, poll: timedelta) -> None:
+        """Tell watchers in this process what other processes changed, until cancelled: one query a poll."""
+        known: dict[UUID, int] = {}
+        while True:
+            await asyncio.sleep(poll.total_seconds())
+            watched = self.changes.watched
+            if not watched:
+                continue
+            numbers = dict(await self._db.all(sql.NUMBERS, jobs=watched))
+            for generation in watched:
+                if numbers.get(generation) is None or numbers[generation] != known.get(generation):
+                    self.changes.ring(generation)
+            known = numbers
