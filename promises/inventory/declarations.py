@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Enum, ForeignKeyConstraint, MetaData, Table, Text, Uuid
 from sqlalchemy.orm import registry
 from sqlmodel import AutoString, Field, SQLModel
+
+from chassis.statements import enum_of
 
 SUBJECTS = "subjects.account"
 
@@ -165,16 +166,6 @@ class Base(SQLModel):
             _settle_type(name, column)
         enums = {c.name: kind for c in columns if (kind := enum_of(cls, c.name)) is not None}
         return Table(name, metadata, *args, *_constraints(name, metadata, columns, enums), **options)
-
-
-def enum_of(row: type[SQLModel], column: str) -> type[StrEnum] | None:
-    """The StrEnum that a column's annotation names, if it does."""
-    field = row.model_fields.get(column)
-    if field is None:
-        return None
-    union = get_origin(field.annotation) in (Union, UnionType)
-    kinds = get_args(field.annotation) if union else (field.annotation,)
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, StrEnum)), None)
 
 
 def _settle_type(table: str, column: Column[Any]) -> None:

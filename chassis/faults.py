@@ -1,0 +1,73 @@
+"""What Postgres says, in our words: errors of asyncpg that mean the same to every service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from chassis.errors import Aborted, AlreadyExists, SubjectUnknown, Unavailable
+
+FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""What a query may raise because of the database or the way to it (timeouts are OSErrors)."""
+
+_CONTENDED = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InvalidCachedStatementError,  # a migration changed a table under us
+    asyncpg.OutdatedSchemaCacheError,
+)
+_UNAVAILABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutting down, starting up, statement timeout
+    asyncpg.InsufficientResourcesError,  # too many connections, disk full
+    OSError,
+)
+_KEY = re.compile(r"=\(([0-9a-f-]{36})\)")
+
+
+class Contended(Aborted):
+    """A serialization failure, deadlock or lock timeout: nothing was written; run it again."""
+
+    sentence = "Somebody else is changing the same thing; ask again."
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database can't be reached, is shutting down, or took too long."""
+
+    sentence = "This can't be read or stored right now; ask again in a moment."
+
+
+class RequestIdReused(AlreadyExists):
+    """A `request_id` came again with another body (AIP-155)."""
+
+    sentence = "This requestId was used for a different request; choose a new one."
+
+
+def translated(error: BaseException) -> Exception | None:
+    """The error that callers are to see in its place; None if it stays as it is."""
+    constraint = str(getattr(error, "constraint_name", None) or "")
+    if isinstance(error, asyncpg.ForeignKeyViolationError) and re.fullmatch("fk_.*_subject", constraint):
+        key = _KEY.search(error.detail or "")
+        return SubjectUnknown(UUID(key[1]) if key else None)
+    if isinstance(error, asyncpg.CheckViolationError) and re.fullmatch("ck_.*_anonymous", constraint):
+        return SubjectUnknown()
+    if isinstance(error, _CONTENDED):
+        return Contended()
+    # asyncpg has no class of its own for a connection that it found closed.
+    closed = isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
+    return DatabaseUnavailable() if closed or isinstance(error, _UNAVAILABLE) else None
+
+
+async def heard(asked: Awaitable[Any]) -> Any:
+    """Await something asked of the database; raises `translated` errors."""
+    try:
+        return await asked
+    except FAULTS as error:
+        if (fault := translated(error)) is None:
+            raise
+        raise fault from error
