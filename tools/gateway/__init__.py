@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from tools.gateway.bootstrap import Place, bootstrap
 from tools.gateway.descriptors import filtered
 from tools.gateway.surface import outside, parse
 
-__all__ = ["build"]
+__all__ = ["build", "command"]
+
+
+def command(config: Path, *, workers: int = 1) -> list[str]:
+    """How to start Envoy on what `build` wrote; `workers` are its threads.
+
+    With hot restart Envoy ends together with the shell that started it. Its first fetch of keys
+    always fails, because it comes through a listener that is just opening, and is repeated.
+    """
+    envoy = Path(sys.executable).parent / "envoy"
+    return [
+        str(envoy), "-c", str(config), "--concurrency", str(workers), "--disable-hot-restart",
+        "-l", "warning", "--component-log-level", "jwt:error", "--file-flush-interval-msec", "500",
+    ]  # fmt: skip
 
 
 def build(  # noqa: PLR0913 - one place says all that a gateway needs
@@ -22,14 +36,15 @@ def build(  # noqa: PLR0913 - one place says all that a gateway needs
     origins: list[str],
     admin_port: int | None = None,
     tls_port: int | None = None,
+    metrics_port: int | None = None,
     listen_host: str = "127.0.0.1",
     limit_factor: int = 1,
 ) -> Path:
     """Write `envoy.json` and `transcoding.binpb` into `out_dir`; answers the path of the first.
 
-    descriptor_set: gen/crafiq.binpb. For the rest see `Place`. Start it with `envoy -c <path>
-    --concurrency 1 --disable-hot-restart`. Raises ValueError when the protos and the arguments do
-    not make a gateway: an upstream that is missing, two templates for the same path.
+    descriptor_set: gen/crafiq.binpb. For the rest see `Place`. Start it with `command`. Raises
+    ValueError when the protos and the arguments make no gateway: an upstream that is missing, two
+    templates for the same path, a folder too deep for a Unix socket.
     """
     files = parse(descriptor_set)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -42,6 +57,7 @@ def build(  # noqa: PLR0913 - one place says all that a gateway needs
         tls_dir=tls_dir.resolve(),
         admin_port=admin_port,
         tls_port=tls_port,
+        metrics_port=metrics_port,
         out_dir=out_dir.resolve(),
         origins=origins,
         limit_factor=limit_factor,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.gateway import filters, tokens
+from tools.gateway import filters, routes, tokens
 from tools.gateway.surface import Rpc
 
 Json = dict[str, Any]
@@ -16,6 +16,7 @@ MOST_HEAP_BYTES = 512 * 1024 * 1024
 # An open stream is a request too.
 MOST_REQUESTS = 8192
 LONGEST_SOCKET_PATH = 100
+ADMIN_CLUSTER = "admin"
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
 
 
@@ -25,7 +26,8 @@ class Place:
 
     upstreams: service name to host:port. tls_dir: ca.crt, tls.crt and tls.key of `gateway`.
     admin_port: a loopback port; None is a Unix socket in `out_dir`, which only our user can open.
-    tls_port: a second, TLS listener with the same certificate. limit_factor: multiplies every
+    tls_port: a second, TLS listener with the same certificate. metrics_port: /metrics by mutual TLS, as
+    services have it. limit_factor: multiplies every
     rate limit. descriptor: the filtered descriptor set's file.
     """
 
@@ -35,6 +37,7 @@ class Place:
     tls_dir: Path
     admin_port: int | None
     tls_port: int | None
+    metrics_port: int | None
     out_dir: Path
     origins: list[str]
     limit_factor: int
@@ -52,14 +55,19 @@ def bootstrap(rpcs: list[Rpc], place: Place) -> Json:
     if place.tls_port is not None:
         tls = _tcp(place.listen_host, place.tls_port)
         listeners.append(_listener("outside_tls", tls, manager, _downstream_tls(place.tls_dir)))
+    if place.metrics_port is not None:
+        listeners.append(_metrics_listener(place, place.metrics_port))
+    admin = _admin(place)
     return {
         "node": {"id": "gateway", "cluster": "crafiq"},
-        "admin": _admin(place),
+        "admin": {"address": admin},
         "static_resources": {
             "listeners": [*listeners, _jwks_listener(rpcs, place)],
             "clusters": [
                 *(_cluster(service, place) for service in services),
-                _jwks_cluster(place),
+                _own_cluster(tokens.JWKS_CLUSTER, _pipe(place.out_dir / "jwks.sock")),
+                _own_cluster(ADMIN_CLUSTER, admin),
+                {"name": routes.NOWHERE, "type": "STATIC", "connect_timeout": "1s"},
             ],
         },
         "overload_manager": _overload(),
@@ -82,13 +90,30 @@ def _jwks_listener(rpcs: list[Rpc], place: Place) -> Json:
     """Identity speaks gRPC and Envoy fetches keys by HTTP: it asks itself, through the transcoder."""
     provider = _jwks_rpc(rpcs)
     route = {"match": {"path": tokens.JWKS_PATH}, "route": {"cluster": provider.service, "timeout": "2s"}}
-    manager = {
+    run = [filters.transcoder([provider], place.descriptor), filters.router()]
+    return _listener("jwks", _pipe(place.out_dir / "jwks.sock"), _small_manager("jwks", route, run))
+
+
+def _metrics_listener(place: Place, port: int) -> Json:
+    """Of all that admin can do, its figures, for who has a certificate of ours."""
+    match = {"path": "/metrics", "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]}
+    rewritten = {"cluster": ADMIN_CLUSTER, "timeout": "5s", "prefix_rewrite": "/stats/prometheus?usedonly"}
+    manager = _small_manager("metrics", {"match": match, "route": rewritten}, [filters.router()])
+    tls = _downstream_tls(place.tls_dir)
+    context = tls["typed_config"]
+    context["require_client_certificate"] = True
+    authority = {"trusted_ca": {"filename": str(place.tls_dir / "ca.crt")}}
+    context["common_tls_context"]["validation_context"] = authority
+    return _listener("metrics", _tcp(place.listen_host, port), manager, tls)
+
+
+def _small_manager(name: str, route: Json, run: list[Json]) -> Json:
+    return {
         "@type": filters.MANAGER,
-        "stat_prefix": "jwks",
-        "route_config": {"virtual_hosts": [{"name": "jwks", "domains": ["*"], "routes": [route]}]},
-        "http_filters": [filters.transcoder([provider], place.descriptor), filters.router()],
+        "stat_prefix": name,
+        "route_config": {"virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route]}]},
+        "http_filters": run,
     }
-    return _listener("jwks", _pipe(place.out_dir / "jwks.sock"), manager)
 
 
 def _jwks_rpc(rpcs: list[Rpc]) -> Rpc:
@@ -98,12 +123,13 @@ def _jwks_rpc(rpcs: list[Rpc]) -> Rpc:
     raise ValueError(f"No RPC serves {tokens.JWKS_PATH}: without keys no token can be verified.")
 
 
-def _jwks_cluster(place: Place) -> Json:
+def _own_cluster(name: str, address: Json) -> Json:
+    """A listener of this very process."""
     return {
-        "name": tokens.JWKS_CLUSTER,
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
-        "load_assignment": _endpoint(tokens.JWKS_CLUSTER, _pipe(place.out_dir / "jwks.sock")),
+        "load_assignment": _endpoint(name, address),
     }
 
 
@@ -168,8 +194,8 @@ def _own_certificate(tls_dir: Path) -> Json:
 def _admin(place: Place) -> Json:
     """It can stop the process and shows everything: on loopback at most, better on a Unix socket."""
     if place.admin_port is not None:
-        return {"address": _tcp("127.0.0.1", place.admin_port)}
-    return {"address": _pipe(place.out_dir / "admin.sock")}
+        return _tcp("127.0.0.1", place.admin_port)
+    return _pipe(place.out_dir / "admin.sock")
 
 
 def _overload() -> Json:

@@ -142,7 +142,6 @@ def access_log() -> Json:
     """One JSON line a request on stdout: the RPC instead of the path, the network instead of the address."""
     fields = {
         "time": "%START_TIME%",
-        "method": "%REQ(:METHOD)%",
         "rpc": "%ROUTE_NAME%",
         "status": "%RESPONSE_CODE%",
         "grpc": "%GRPC_STATUS(SNAKE_STRING)%",
@@ -186,6 +185,7 @@ def _bounds() -> Json:
     """How much of us one client may take."""
     return {
         "server_header_transformation": "PASS_THROUGH",
+        "always_set_request_id_in_response": True,
         "max_request_headers_kb": HEADERS_KB,
         "stream_idle_timeout": "75s",
         "request_headers_timeout": "10s",

@@ -54,7 +54,7 @@ REPLIES = [
     Reply(426, 3, "UPGRADE_REQUIRED", "Use HTTP/1.1 or HTTP/2."),
     Reply(
         429, 8, "TOO_MANY_REQUESTS",
-        "Too many calls in a minute; wait for the seconds in the header x-ratelimit-reset, then try again.",
+        "Too many calls in a minute; wait for the seconds in the header Retry-After, then try again.",
     ),
     Reply(431, 3, "HEADERS_TOO_LARGE", "The headers are too large; send fewer or smaller ones."),
     Reply(
@@ -74,6 +74,8 @@ REPLIES = [
 _BY_STATUS = {reply.status: reply for reply in REPLIES}
 # Nosniff and the like for what fails before a route is known; elsewhere routes set them.
 _HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+# Envoy would name the whole URL as the realm.
+_CHALLENGE = {"www-authenticate": 'Bearer realm="crafiq"'}
 
 
 def config() -> Json:
@@ -93,7 +95,7 @@ def _mapper(condition: Json, reply: Reply) -> Json:
         "status_code": reply.status,
         "headers_to_add": [
             {"header": {"key": k, "value": v}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-            for k, v in _HEADERS.items()
+            for k, v in (_HEADERS | _CHALLENGE if reply.status == 401 else _HEADERS).items()
         ],
         "body_format_override": {"content_type": "application/json", "json_format": _body(reply)},
     }

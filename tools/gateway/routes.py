@@ -1,4 +1,4 @@
-"""One route per HTTP rule, one per gRPC-Web path, and a 404 for the rest."""
+"""One route per HTTP rule, one per gRPC-Web path, and a refusal for the rest."""
 
 from __future__ import annotations
 
@@ -12,16 +12,12 @@ Json = dict[str, Any]
 STREAM_IDLE_SECONDS = 60
 # The service's own deadline ends first and says why; Envoy's is for a service that hangs.
 GRACE_SECONDS = 2
-MAX_AGE_OF_PREFLIGHT = "600"
+PREFLIGHT_KEPT_SECONDS = 600
 # What a page of another origin may send and read.
 ACCEPTED_HEADERS = (
     "authorization", "content-type", "last-event-id", "x-grpc-web", "x-receipt-secret", "x-user-agent",
 )  # fmt: skip
-SHOWN_HEADERS = (
-    "grpc-message", "grpc-status", "grpc-status-details-bin", "retry-after", "x-ratelimit-reset",
-    "x-request-id",
-)  # fmt: skip
-CSP = "default-src 'none'; frame-ancestors 'none'"
+SHOWN_HEADERS = ("grpc-message", "grpc-status", "grpc-status-details-bin", "retry-after", "x-request-id")
 SECURITY_HEADERS = {
     "strict-transport-security": "max-age=31536000; includeSubDomains",
     "x-content-type-options": "nosniff",
@@ -32,23 +28,42 @@ SECURITY_HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 # Services may say otherwise.
-DEFAULT_HEADERS = {"content-security-policy": CSP, "cache-control": "no-store"}
+DEFAULT_HEADERS = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
+}
+TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
+_TRANSCODER_TYPE = (
+    "type.googleapis.com/envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"
+)
+# The transcoder refuses what it does not know, with a 404 of its own.
+NOT_TRANSCODED = {
+    TRANSCODER: {
+        "@type": _TRANSCODER_TYPE,
+        "proto_descriptor_bin": "",
+        "services": [],
+    }
+}  # fmt: skip
+# A cluster without endpoints.
+NOWHERE = "nowhere"
+OVERWRITE, IF_ABSENT = "OVERWRITE_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT"
 
 
 def route_config(rpcs: list[Rpc], origins: list[str]) -> Json:
-    """`route_config`: everything reachable, verb templates first."""
+    """Everything reachable, verb templates first. Raises ValueError for two rules with the same paths."""
     bindings = sorted(((b, r) for r in rpcs for b in r.bindings), key=lambda pair: pair[0].template.order)
     _refuse_twins([b for b, _ in bindings])
-    routes = [
-        _health(),
-        *(_rest(binding, rpc) for binding, rpc in bindings),
-        *(_grpc_web(rpc) for rpc in rpcs),
-        *_rest_of_it(),
-    ]
     host: Json = {
         "name": "crafiq",
         "domains": ["*"],
-        "routes": routes,
+        "routes": [
+            _health(),
+            *([_preflight()] if origins else []),
+            *(_rest(binding, rpc) for binding, rpc in bindings),
+            *(_grpc_web(rpc) for rpc in rpcs),
+            _refusal("native gRPC", {"prefix": "/", "headers": _native_grpc()}, 415),
+            _refusal("not found", {"prefix": "/"}, 404),
+        ],
         # Nothing else is provably not accepted, and most calls are not to be repeated.
         "retry_policy": {"retry_on": "connect-failure,refused-stream", "num_retries": 2},
     }
@@ -56,12 +71,13 @@ def route_config(rpcs: list[Rpc], origins: list[str]) -> Json:
         host["typed_per_filter_config"] = {"envoy.filters.http.cors": _cors(origins)}
     return {
         "name": "crafiq",
-        "max_direct_response_body_size_bytes": 4096,
         "response_headers_to_add": [
-            *(_header(k, v, "OVERWRITE_IF_EXISTS_OR_ADD") for k, v in SECURITY_HEADERS.items()),
-            *(_header(k, v, "ADD_IF_ABSENT") for k, v in DEFAULT_HEADERS.items()),
+            *(_header(name, value, OVERWRITE) for name, value in SECURITY_HEADERS.items()),
+            *(_header(name, value, IF_ABSENT) for name, value in DEFAULT_HEADERS.items()),
         ],
-        "response_headers_to_remove": ["server", "x-powered-by"],
+        "response_headers_to_remove": ["server", "x-powered-by", "grpc-accept-encoding"],
+        # The path in its original spelling, with the query.
+        "request_headers_to_remove": ["x-envoy-original-path", "x-envoy-original-method"],
         "virtual_hosts": [host],
     }
 
@@ -78,40 +94,29 @@ def _refuse_twins(bindings: list[Binding]) -> None:
 def _rest(binding: Binding, rpc: Rpc) -> Json:
     fixed = binding.template.fixed
     path: Json = {"path": fixed} if fixed else {"safe_regex": {"regex": binding.template.regex}}
-    method = {"name": ":method", "string_match": {"exact": binding.method}}
     not_grpc = {
-        "name": "content-type",
-        "string_match": {"prefix": "application/grpc"},
-        "invert_match": True,
-        "treat_missing_header_as_empty": True,
-    }
+        **_content_type("application/grpc"), "invert_match": True, "treat_missing_header_as_empty": True,
+    }  # fmt: skip
     name = f"{rpc.label} {binding.method} {binding.template.text}"
-    return _to_service(name, {**path, "headers": [method, not_grpc]}, rpc)
+    return _to_service(name, {**path, "headers": [_method(binding.method), not_grpc]}, rpc)
 
 
 def _grpc_web(rpc: Rpc) -> Json:
-    match = {
-        "path": rpc.grpc_path,
-        "headers": [
-            {"name": ":method", "string_match": {"exact": "POST"}},
-            {"name": "content-type", "string_match": {"prefix": "application/grpc-web"}},
-        ],
-    }
-    return _to_service(f"{rpc.label} gRPC-Web", match, rpc)
+    headers = [_method("POST"), _content_type("application/grpc-web")]
+    return _to_service(f"{rpc.label} gRPC-Web", {"path": rpc.grpc_path, "headers": headers}, rpc)
 
 
 def _to_service(name: str, match: Json, rpc: Rpc) -> Json:
-    route: Json = {"cluster": rpc.service, "rate_limits": limits.actions(rpc)}
-    added = []
-    if rpc.streams:
-        route |= {"timeout": "0s", "idle_timeout": f"{STREAM_IDLE_SECONDS}s"}
-    else:
-        route["timeout"] = f"{UNARY_SECONDS + GRACE_SECONDS}s"
+    route: Json = {"cluster": rpc.service, "timeout": "0s", "idle_timeout": f"{STREAM_IDLE_SECONDS}s"}
+    added: list[Json] = []
+    if not rpc.streams:
+        route = {"cluster": rpc.service, "timeout": f"{UNARY_SECONDS + GRACE_SECONDS}s"}
         # A route's timeout alone would cancel the call without the service knowing its deadline.
-        added.append(_header("grpc-timeout", f"{UNARY_SECONDS}S", "OVERWRITE_IF_EXISTS_OR_ADD"))
+        added = [_header("grpc-timeout", f"{UNARY_SECONDS}S", OVERWRITE)]
     return {
         "name": name,
         "match": match,
+        "metadata": limits.route_metadata(rpc.label),
         "route": route,
         "request_headers_to_add": added,
         "typed_per_filter_config": {**tokens.requirement(rpc), **_body_limit(rpc.max_body_bytes)},
@@ -126,27 +131,32 @@ def _body_limit(most: int) -> Json:
 def _health() -> Json:
     return {
         "name": "healthz",
-        "match": {"path": "/healthz", "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
+        "match": {"path": "/healthz", "headers": [_method("GET")]},
         "direct_response": {"status": 200, "body": {"inline_string": '{"status":"SERVING"}\n'}},
-        "response_headers_to_add": [
-            _header("content-type", "application/json", "OVERWRITE_IF_EXISTS_OR_ADD")
-        ],
+        "response_headers_to_add": [_header("content-type", "application/json", OVERWRITE)],
+        "typed_per_filter_config": NOT_TRANSCODED,
     }
 
 
-def _rest_of_it() -> list[Json]:
-    """Native gRPC, of any path: refused as such. Anything else: not found."""
-    native = {
-        "prefix": "/",
-        "headers": [{"name": "content-type", "string_match": {"prefix": "application/grpc"}}],
-    }
-    return [_refusal("native gRPC", native, 415), _refusal("not found", {"prefix": "/"}, 404)]
+def _preflight() -> Json:
+    """What a browser asks before a page of another origin may call.
+
+    The CORS filter answers for the origins that are named, but only where a route leads somewhere;
+    for the others the transcoder finds no such method. Nothing is ever sent on.
+    """
+    present = {"present_match": True}
+    headers = [
+        _method("OPTIONS"),
+        {"name": "origin", **present},
+        {"name": "access-control-request-method", **present},
+    ]
+    return {"name": "preflight", "match": {"prefix": "/", "headers": headers}, "route": {"cluster": NOWHERE}}
 
 
 def _refusal(name: str, match: Json, status: int) -> Json:
-    # The local reply of that status supplies the body. Envoy counts only what has a route action,
-    # so refusals of unknown paths are not limited: they cost nothing but themselves.
-    return {"name": name, "match": match, "direct_response": {"status": status}}
+    """The local reply of that status supplies the body."""
+    direct = {"direct_response": {"status": status}}
+    return {"name": name, "match": match, **direct, "typed_per_filter_config": NOT_TRANSCODED}
 
 
 def _cors(origins: list[str]) -> Json:
@@ -156,9 +166,22 @@ def _cors(origins: list[str]) -> Json:
         "allow_methods": "GET, POST, PUT, PATCH, DELETE",
         "allow_headers": ", ".join(ACCEPTED_HEADERS),
         "expose_headers": ", ".join(SHOWN_HEADERS),
-        "max_age": MAX_AGE_OF_PREFLIGHT,
+        "max_age": str(PREFLIGHT_KEPT_SECONDS),
         "allow_credentials": True,
     }
+
+
+def _method(name: str) -> Json:
+    return {"name": ":method", "string_match": {"exact": name}}
+
+
+def _native_grpc() -> list[Json]:
+    web = {**_content_type("application/grpc-web"), "invert_match": True}
+    return [_content_type("application/grpc"), web]
+
+
+def _content_type(prefix: str) -> Json:
+    return {"name": "content-type", "string_match": {"prefix": prefix}}
 
 
 def _header(key: str, value: str, action: str) -> Json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tools.gateway import build
+from tools.gateway import build, command
 from tools.gateway.surface import outside, parse
 
-ENVOY = Path(sys.executable).parent / "envoy"
 SHOWN = 600
 
 
@@ -30,13 +28,14 @@ def faults(descriptor_set: bytes) -> str:
             descriptor_set,
             listen_port=8080,
             tls_port=8443,
+            metrics_port=8444,
             upstreams=dict.fromkeys(services, "127.0.0.1:1"),
             tls_dir=folder,
             out_dir=folder / "out",
             origins=["http://localhost:5173"],
         )
-        command = [str(ENVOY), "--mode", "validate", "-c", str(config), "-l", "warning"]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        validate = [*command(config), "--mode", "validate"]
+        run = subprocess.run(validate, capture_output=True, text=True, timeout=60, check=False)
     # A config error dumps the whole configuration: the beginning is what matters.
     return "" if run.returncode == 0 else (run.stderr or run.stdout)[:SHOWN]
 

@@ -1,0 +1,148 @@
+"""Who calls is what the gateway saw, not what the client says."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import aiohttp
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from chassis.testing import Tokens
+
+from .conftest import Gateway
+
+if TYPE_CHECKING:
+    from .upstream import Upstream
+
+ME = "/v1/accounts/me"
+SPOOFED = {
+    "x-auth-sub": "accounts/victim",
+    "x-crafiq-service": "billing",
+    "x-envoy-external-address": "10.0.0.1",
+    "x-envoy-internal": "true",
+    "x-envoy-upstream-rq-timeout-ms": "1",
+    "x-envoy-retry-on": "5xx",
+    "x-envoy-original-path": "/elsewhere",
+    "x-forwarded-for": "10.0.0.1, 10.0.0.2",
+    "x-forwarded-proto": "https",
+    "x-forwarded-client-cert": "URI=spiffe://crafiq/svc/billing",
+    "x-real-ip": "10.0.0.1",
+    "forwarded": "for=10.0.0.1",
+    "x-request-id": "chosen-by-me",
+    "traceparent": "00-11111111111111111111111111111111-2222222222222222-01",
+    "tracestate": "a=b",
+    "baggage": "a=b",
+    "grpc-timeout": "1n",
+    "grpc-encoding": "gzip",
+    "grpc-status-details-bin": "AAAA",
+    "anything-bin": "not base64 at all!",
+}
+
+
+@pytest.mark.promise("8-least-priv")
+async def test_headers_that_only_we_may_set_are_dropped(
+    http: aiohttp.ClientSession, somebody: dict[str, str], upstream: Upstream
+) -> None:
+    async with http.get(ME, headers={**somebody, **SPOOFED}) as answer:
+        assert answer.status == 200
+    (call,) = upstream.reached
+    arrived = {name: call.all_of(name) for name in SPOOFED if call.all_of(name)}
+    own = arrived.pop("x-forwarded-for")
+    assert own == arrived.pop("x-envoy-external-address")
+    assert own[0].startswith("127.0.")
+    assert arrived.pop("x-forwarded-proto") == ["http"]
+    assert arrived.pop("x-request-id") != ["chosen-by-me"]
+    assert arrived == {}
+
+
+@pytest.mark.parametrize("name", ["x_auth_sub", "x_forwarded_for"])
+async def test_a_header_with_an_underscore_is_refused(
+    http: aiohttp.ClientSession, somebody: dict[str, str], upstream: Upstream, name: str
+) -> None:
+    async with http.get(ME, headers={**somebody, name: "x"}) as answer:
+        assert answer.status == 400
+    assert upstream.reached == []
+
+
+async def test_the_token_is_forwarded_and_the_call_has_a_deadline(
+    http: aiohttp.ClientSession, somebody: dict[str, str], upstream: Upstream
+) -> None:
+    async with http.get(ME, headers=somebody) as answer:
+        assert answer.status == 200
+    (call,) = upstream.reached
+    assert call.all_of("authorization") == [somebody["Authorization"]]
+    assert call.deadline is not None
+    assert 8 < call.deadline <= 10
+
+
+async def test_a_cookie_is_as_good_as_a_bearer_token(http: aiohttp.ClientSession, upstream: Upstream) -> None:
+    cookie = f"__Host-crafiq_access={upstream.tokens.access(uuid4())}"
+    async with http.get(ME, headers={"Cookie": cookie}) as answer:
+        assert answer.status == 200
+    (call,) = upstream.reached
+    assert call.all_of("cookie") == [cookie]
+
+
+def _bad_tokens(good: Tokens) -> dict[str, str]:
+    head, body, signature = good.access(uuid4()).split(".")
+    none = "eyJhbGciOiJub25lIn0"
+    claims = {"iss": "crafiq-identity", "aud": "crafiq", "sub": "accounts/x", "exp": 4_000_000_000}
+    header = {"alg": "ES256", "kid": "test"}
+    return {
+        "expired": good.access(uuid4(), lives=timedelta(minutes=-10)),
+        "signed by another": Tokens().access(uuid4()),
+        "unsigned": f"{none}.{body}.",
+        "cut": f"{head}.{body}.{signature[:-8]}",
+        "not a token": "hello",
+        "another audience": jwt.encode(header, claims | {"aud": "elsewhere"}, good.key),
+        "another issuer": jwt.encode(header, claims | {"iss": "elsewhere"}, good.key),
+        "unknown key": jwt.encode(header | {"kid": "x"}, claims, ECKey.generate_key("P-256")),
+    }
+
+
+@pytest.mark.parametrize("kind", _bad_tokens(Tokens()))
+async def test_a_bad_token_signs_nobody_in_but_spoils_no_public_call(
+    http: aiohttp.ClientSession, upstream: Upstream, kind: str
+) -> None:
+    token = _bad_tokens(upstream.tokens)[kind]
+    for headers in ({"Authorization": f"Bearer {token}"}, {"Cookie": f"__Host-crafiq_access={token}"}):
+        async with http.get(ME, headers=headers) as answer:
+            assert answer.status == 401
+            assert answer.headers["WWW-Authenticate"] == 'Bearer realm="crafiq"'
+            assert (await answer.json())["details"][0]["reason"] == "SIGN_IN_REQUIRED"
+        async with http.get("/v1/models", headers=headers) as answer:
+            assert answer.status == 200
+    assert {call.method for call in upstream.reached} == {"ListModels"}
+
+
+async def test_a_stale_cookie_does_not_spoil_a_good_token(
+    http: aiohttp.ClientSession, somebody: dict[str, str], upstream: Upstream
+) -> None:
+    stale = upstream.tokens.access(uuid4(), lives=timedelta(minutes=-10))
+    async with http.get(ME, headers={**somebody, "Cookie": f"__Host-crafiq_access={stale}"}) as answer:
+        assert answer.status == 200
+
+
+async def test_keys_are_served_as_they_are(http: aiohttp.ClientSession, upstream: Upstream) -> None:
+    async with http.get("/.well-known/jwks.json") as answer:
+        assert answer.content_type == "application/jwk-set+json"
+        assert json.loads(await answer.read()) == json.loads(await upstream.tokens.jwks())
+
+
+async def test_signing_in_sets_both_cookies_and_they_sign_in(gateway: Gateway, upstream: Upstream) -> None:
+    """Over TLS with the development certificate: HTTP libraries keep Secure cookies only there."""
+    connector = aiohttp.TCPConnector(ssl=gateway.tls)
+    async with aiohttp.ClientSession(gateway.tls_url, connector=connector) as browser:
+        async with browser.post("/v1/sessions", json={"email": "a@b.example", "password": "x"}) as answer:
+            assert answer.status == 200
+            set_cookies = answer.headers.getall("Set-Cookie")
+        assert [c.split("=")[0] for c in set_cookies] == ["__Host-crafiq_access", "__Host-crafiq_refresh"]
+        async with browser.get(ME) as answer:
+            assert answer.status == 200
+    assert upstream.reached[-1].all_of("x-forwarded-proto") == ["https"]
+    assert "__Host-crafiq_refresh=opaque" in upstream.reached[-1].all_of("cookie")[0]
