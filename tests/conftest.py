@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import Infra
+from deploy.local.infra import Infra
 
 
 @pytest.fixture(scope="session")
@@ -19,11 +19,9 @@ async def infra() -> AsyncIterator[Infra]:
     They live as long as the run; should the run be killed, the kernel ends them.
     """
     folder = Path(tempfile.mkdtemp(prefix="crafiq-test-"))
-    infra = Infra(folder)
     try:
-        async with infra:
+        async with Infra(folder) as infra:
             yield infra
-            await infra.kill()
+            await infra.fleet.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(infra.state.runtime, ignore_errors=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-import signal
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from deploy.local.certs import Certificates
+from deploy.local.fleet import Fleet
 from deploy.local.nats import Nats
 from deploy.local.ports import Ports
 from deploy.local.postgres import Postgres
-from deploy.local.processes import Program, Supervised, together
+from deploy.local.processes import together
 from deploy.local.seaweed import Seaweed
 from deploy.local.secret_files import SecretFiles
 from deploy.local.state import StateFolder
@@ -33,20 +33,21 @@ class Infra:
         self,
         folder: Path,
         *,
-        origins: Sequence[str] = ("http://localhost:8080",),
         announce: Callable[[str], None] = lambda _: None,
         chance: random.Random | None = None,
     ) -> None:
         self.state = StateFolder(folder)
-        self._origins, self._announce = origins, announce
-        self._chance = chance or random.SystemRandom()
-        self.running: list[Supervised] = []
+        self.fleet = Fleet(self.state, announce)
+        self.ports = Ports(self.state, announce, chance or random.SystemRandom())
 
     async def __aenter__(self) -> Self:
         self.state.acquire()
         try:
-            self._choose()
-            await self._start()
+            await self.fleet.await_leftovers()
+            self.ports.load()
+            self.choose()
+            await self.start()
+            self.ports.save()
         except BaseException:
             await self.stop()
             raise
@@ -55,48 +56,45 @@ class Infra:
     async def __aexit__(self, *exc: object) -> None:
         await self.stop()
 
+    @property
+    def origins(self) -> list[str]:
+        """The pages whose scripts may use presigned URLs."""
+        return ["http://localhost:8080"]
+
     def tls_dir(self, process: str) -> Path:
         """The folder with `ca.crt`, `tls.crt` and `tls.key` of a process of that name."""
         return self.certificates.folder(process)
 
-    async def stop(self) -> None:
-        """Stop the servers, all at once, and give the folder back."""
-        await asyncio.gather(*(process.stop() for process in self.running))
-        self.running.clear()
-        self.state.release()
-
-    async def kill(self) -> None:
-        """End the servers at once: for those whose state nobody needs any more."""
-        await asyncio.gather(*(process.stop(signal.SIGKILL) for process in self.running))
-
-    def _choose(self) -> None:
+    def choose(self) -> None:
+        """Choose ports, make keys: everything that can be settled before a process starts."""
         self.secrets = SecretFiles(self.state)
         self.certificates = Certificates(self.state)
-        self.ports = Ports(self.state, self._announce, self._chance)
         self.postgres = Postgres(self.state, self.secrets, SERVICES)
         nats_tls = self.certificates.folder("nats")
         self.nats = Nats(self.state, self.secrets, nats_tls, self.ports.take("nats"), SERVICES)
         self.s3 = Seaweed(self.state, self.secrets, self.certificates, self.ports)
 
-    async def _start(self) -> None:
+    async def start(self) -> None:
+        """Start the servers, side by side, and make in them what services expect."""
         await together(self._start_postgres(), self._start_nats(), self._start_s3())
-        self.ports.save()
+
+    async def stop(self) -> None:
+        """Stop what runs, all at once, and give the folder back."""
+        try:
+            await self.fleet.stop()
+        finally:
+            self.ports.close()
+            shutil.rmtree(self.state.runtime, ignore_errors=True)
+            self.state.release()
 
     async def _start_postgres(self) -> None:
-        await self._run(await self.postgres.program())
+        await self.fleet.run(await self.postgres.program(), self.ports)
         await self.postgres.prepare()
 
     async def _start_nats(self) -> None:
-        await self._run(self.nats.program(), "nats")
+        await self.fleet.run(self.nats.program(), self.ports, "nats")
         await self.nats.prepare()
 
     async def _start_s3(self) -> None:
-        await self._run(self.s3.program(self._origins), *self.s3.port_names)
+        await self.fleet.run(self.s3.program(self.origins), self.ports, *self.s3.port_names)
         await self.s3.prepare()
-
-    async def _run(self, program: Program, *ports: str) -> None:
-        log = self.state.folder("logs") / f"{program.name}.log"
-        process = Supervised(program, log, self._announce)
-        self.running.append(process)
-        self.ports.release(*ports)
-        await process.start()

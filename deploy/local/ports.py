@@ -28,8 +28,11 @@ class Ports:
         self._held: dict[str, socket.socket] = {}
         self.chosen: dict[str, int] = {}
         self._earlier: dict[str, int] = {}
+
+    def load(self) -> None:
+        """Remember what was chosen last time."""
         if self._file.exists():
-            self._earlier.update(json.loads(self._file.read_text()))
+            self._earlier.update(json.loads(self._file.read_text(encoding="utf-8")))
 
     def take(self, name: str) -> int:
         """A port for `name`: last time's, or any."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
 
@@ -28,13 +29,14 @@ def accepts(port: int) -> Probe:
     return probe
 
 
-def answers(url: str, status: int = 200) -> Probe:
-    """A GET of this URL is answered with this status."""
+def answers(url: str, status: int = 200, socket_path: Path | None = None) -> Probe:
+    """A GET of this URL, over a Unix socket if one is named, is answered with this status."""
 
     async def probe() -> bool:
         with contextlib.suppress(OSError, aiohttp.ClientError, TimeoutError):
+            over = aiohttp.UnixConnector(str(socket_path)) if socket_path else None
             async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http,
+                aiohttp.ClientSession(connector=over, timeout=aiohttp.ClientTimeout(total=2)) as http,
                 http.get(url) as answer,
             ):
                 return answer.status == status

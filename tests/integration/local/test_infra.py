@@ -15,7 +15,7 @@ from minio import Minio
 from minio.error import S3Error
 
 from chassis.testing import eventually
-from deploy.local import Infra
+from deploy.local.infra import Infra
 
 
 async def test_a_service_has_its_own_database_and_no_other(infra: Infra) -> None:
@@ -113,4 +113,4 @@ def _listeners(pids: set[int]) -> set[str]:
 
 
 async def test_everything_listens_on_loopback(infra: Infra) -> None:
-    assert _listeners({process.pid for process in infra.running}) == {"0100007F"}
+    assert _listeners({process.pid for process in infra.fleet}) == {"0100007F"}

@@ -1,0 +1,50 @@
+"""The `crafiq` command: `python -m cli up|down|status|demo`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli import lifecycle, status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; answers the exit code."""
+    parser = argparse.ArgumentParser(prog="crafiq", description="The local platform.")
+    commands = parser.add_subparsers(dest="command", metavar="up|down|status|demo|help")
+    up = commands.add_parser("up", help="start everything and stay until Ctrl-C")
+    up.add_argument(
+        "--with-parent", action="store_true", help="end when the process that started this one does"
+    )
+    commands.add_parser("down", help="stop the platform of this state folder and wait until it has")
+    commands.add_parser("status", help="processes, ports, memory and uptime at a glance")
+    demo = commands.add_parser("demo", help="run the main job on a picture and write a report")
+    demo.add_argument("--file", type=Path, help="the picture; without it, the example photo")
+    demo.add_argument("--prompt", help="what to make")
+    commands.add_parser("help", help="show this")
+    told = parser.parse_args(arguments)
+    match told.command:
+        case "up":
+            return asyncio.run(lifecycle.up(with_parent=told.with_parent))
+        case "down":
+            return lifecycle.down()
+        case "status":
+            return status.status()
+        case "demo":
+            return _demo(told.file, told.prompt)
+    parser.print_help()
+    return 0
+
+
+def _demo(file: Path | None, prompt: str | None) -> int:
+    # Only the demo needs an HTTP client.
+    from cli.demo import run  # noqa: PLC0415
+
+    return asyncio.run(run.demo(file or run.default_file(), prompt or run.DEFAULT_PROMPT))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

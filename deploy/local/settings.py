@@ -1,0 +1,32 @@
+"""What a person may tell the launcher: `CRAFIQ_<FIELD>` in the environment, keys in `.env`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dotenv import dotenv_values
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class LauncherSettings(BaseSettings):
+    """All have defaults.
+
+    `state`: the state folder. `gateway_port`: this port and no other. `gateway_tls_port`: serve HTTPS with
+    the development certificate as well. `gateway_limit_factor`: multiplies every rate limit.
+    `env_file`: where the vendors' keys stand.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CRAFIQ_", extra="ignore", frozen=True)
+
+    state: Path = ROOT / ".crafiq"
+    gateway_port: int | None = Field(default=None, ge=1, le=65535)
+    gateway_tls_port: int | None = Field(default=None, ge=1, le=65535)
+    gateway_limit_factor: int = Field(default=1, ge=1)
+    env_file: Path = ROOT / ".env"
+
+    def key(self, name: str) -> str | None:
+        """A vendor's key from the file; None means that the sandbox stands in for the vendor."""
+        return dotenv_values(self.env_file).get(name) or None

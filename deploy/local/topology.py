@@ -1,0 +1,158 @@
+"""Which processes there are beside the servers, and what each is told."""
+
+from __future__ import annotations
+
+import json
+import secrets as randomness
+import sys
+from collections.abc import Mapping
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from deploy.local import seaweed
+from deploy.local.infra import SERVICES, Infra
+from deploy.local.probes import accepts
+from deploy.local.processes import Program, environment
+from deploy.local.secret_files import key, password
+from deploy.local.settings import ROOT, LauncherSettings
+from deploy.local.state import write_private
+
+OPENAI_URL = "https://api.openai.com/v1"
+SMTP_USER = "crafiq"
+MAIL_FROM = "Crafiq <hello@crafiq.example>"
+
+
+class Topology:
+    """Ports, settings and secrets of the services and of the sandbox.
+
+    Everything a process is told stands in its environment; every secret is a file in its own folder.
+    """
+
+    def __init__(self, infra: Infra, settings: LauncherSettings, public_url: str) -> None:
+        self._infra, self._settings, self._public_url = infra, settings, public_url
+        take = infra.ports.take
+        self.services = {name: take(name) for name in SERVICES}
+        self.metrics = {name: take(f"{name}.metrics") for name in SERVICES}
+        self.openai, self.smtp, self.inbox = take("openai"), take("smtp"), take("inbox")
+        secret = infra.secrets.get
+        self._sandbox_key = secret("sandbox-openai", "crafiq_openai_api_key", _sandbox_key)
+        self._smtp_password = secret("sandbox-smtp", "crafiq_smtp_password")
+        self._inbox_token = secret("sandbox-smtp", "crafiq_inbox_token")
+
+    @property
+    def peers(self) -> dict[str, str]:
+        """Each service's host:port for gRPC."""
+        return {name: f"127.0.0.1:{port}" for name, port in self.services.items()}
+
+    @property
+    def inbox_url(self) -> str:
+        """Where the sandbox's mailbox is read; whoever has the URL may."""
+        return f"http://127.0.0.1:{self.inbox}/{self._inbox_token}"
+
+    @property
+    def openai_key(self) -> str | None:
+        """The key of the real vendor, if there is one."""
+        return self._settings.key("OPENAI_API_KEY")
+
+    def service(self, name: str) -> Program:
+        """How a service is run."""
+        specific = {"identity": self._identity, "assets": self._assets, "generation": self._generation}
+        self._common_secrets(name)
+        return Program(
+            name=name,
+            command=[sys.executable, "-m", f"services.{name}"],
+            environment=self._python(name, **self._common(name), **specific.get(name, dict)()),
+            folder=ROOT,
+            ready=accepts(self.services[name]),
+            port=self.services[name],
+        )
+
+    def sandbox_openai(self) -> Program:
+        """How the stand-in for OpenAI is run."""
+        return self._sandbox("openai", self.openai)
+
+    def sandbox_smtp(self) -> Program:
+        """How the mailbox is run that all mail ends in."""
+        smtp = {"CRAFIQ_SANDBOX_SMTP_LISTEN": f"127.0.0.1:{self.smtp}", "CRAFIQ_SANDBOX_SMTP_USER": SMTP_USER}
+        return self._sandbox("smtp", self.inbox, **smtp)
+
+    def _sandbox(self, name: str, port: int, **own: str) -> Program:
+        owner = f"sandbox-{name}"
+        return Program(
+            name=owner,
+            command=[sys.executable, "-m", f"sandbox.{name}"],
+            environment=self._python(owner, CRAFIQ_SANDBOX_LISTEN=f"127.0.0.1:{port}", **own),
+            folder=ROOT,
+            ready=accepts(port),
+            port=port,
+            drain_seconds=5,
+        )
+
+    def _python(self, owner: str, **own: str) -> dict[str, str]:
+        folder = str(self._infra.secrets.folder(owner))
+        return environment(PYTHONPATH=f"{ROOT}:{ROOT / 'gen'}", CRAFIQ_SECRETS_DIR=folder, **own)
+
+    def _common(self, name: str) -> Mapping[str, str]:
+        traces = self._infra.state.folder("traces")
+        return {
+            "CRAFIQ_LISTEN": f"127.0.0.1:{self.services[name]}",
+            "CRAFIQ_METRICS_LISTEN": f"127.0.0.1:{self.metrics[name]}",
+            "CRAFIQ_TLS_DIR": str(self._infra.tls_dir(name)),
+            "CRAFIQ_NATS_URL": self._infra.nats.url,
+            "CRAFIQ_PEERS": json.dumps(self.peers),
+            "CRAFIQ_PUBLIC_URL": self._public_url,
+            "CRAFIQ_TRACE_FILE": str(traces / f"{name}.jsonl"),
+            "CRAFIQ_TRACE_RATIO": "0.1",
+            "CRAFIQ_LOG_LEVEL": "INFO",
+        }
+
+    def _common_secrets(self, name: str) -> None:
+        self._infra.secrets.put(name, "crafiq_database_url", self._infra.postgres.dsn(name))
+        self._infra.secrets.put(name, "crafiq_nats_password", self._infra.nats.password(name))
+        self._infra.secrets.get(name, "crafiq_request_key", key)
+
+    def _identity(self) -> Mapping[str, str]:
+        self._infra.secrets.get("identity", "crafiq_token_key", key)
+        self._infra.secrets.put("identity", "crafiq_smtp_password", self._smtp_password)
+        self._signing_key()
+        return {
+            "CRAFIQ_SMTP_HOST": "127.0.0.1",
+            "CRAFIQ_SMTP_PORT": str(self.smtp),
+            "CRAFIQ_SMTP_USER": SMTP_USER,
+            "CRAFIQ_MAIL_FROM": MAIL_FROM,
+        }
+
+    def _assets(self) -> Mapping[str, str]:
+        keys = self._infra.s3.credentials
+        self._infra.secrets.put("assets", "crafiq_s3_access_key", keys.access)
+        self._infra.secrets.put("assets", "crafiq_s3_secret_key", keys.secret)
+        return {
+            "CRAFIQ_S3_URL": self._infra.s3.url,
+            "CRAFIQ_S3_QUARANTINE": seaweed.QUARANTINE,
+            "CRAFIQ_S3_LIBRARY": seaweed.LIBRARY,
+            "CRAFIQ_S3_PUBLIC": seaweed.PUBLIC,
+        }
+
+    def _generation(self) -> Mapping[str, str]:
+        real = self.openai_key
+        self._infra.secrets.put("generation", "crafiq_openai_api_key", real or self._sandbox_key)
+        return {
+            "CRAFIQ_OPENAI_URL": OPENAI_URL if real else f"http://127.0.0.1:{self.openai}/v1",
+            "CRAFIQ_OPENAI_SANDBOX": "false" if real else "true",
+        }
+
+    def _signing_key(self) -> None:
+        """The key of access tokens: PKCS8 PEM of an EC P-256 key, the file named for its key id."""
+        folder = self._infra.state.folder("secrets", "identity", "signing")
+        if not any(folder.glob("*.pem")):
+            made = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            write_private(folder / f"{randomness.token_hex(8)}.pem", made.decode())
+
+
+def _sandbox_key() -> str:
+    return f"sk-sandbox-{password()}"
