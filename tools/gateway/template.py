@@ -22,9 +22,9 @@ class Template:
     def parse(cls, text: str) -> Template:
         """Reads a template; raises ValueError for what is none (google/api/http.proto has the grammar)."""
         flat = _VARIABLE.sub("*", _VARIABLE_WITH_PATTERN.sub(r"\1", text))
-        path, _, verb = flat.partition(":")
+        path, colon, verb = flat.partition(":")
         segments = tuple(path.removeprefix("/").split("/"))
-        literals = [s for s in (*segments, *([verb] if verb else [])) if s not in {"*", "**"}]
+        literals = [s for s in (*segments, *([verb] if colon else [])) if s not in {"*", "**"}]
         if not text.startswith("/") or not all(_LITERAL.fullmatch(s) for s in literals):
             raise ValueError(f"{text!r} is not a path template.")
         return cls(text, segments, verb or None)

@@ -140,7 +140,6 @@ async def test_an_edit_comes_as_json_too(vendor: OpenAISandbox) -> None:
     ]
 
 
-@pytest.mark.promise("2a-input-media")
 async def test_received_metadata_is_noticed(vendor: OpenAISandbox, client: openai.AsyncOpenAI) -> None:
     for with_exif in (False, True):
         await client.images.edit(
