@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from chassis.errors import Refusal
 from services.generation.adapters.assets import Assets
 from services.generation.adapters.pictures import Pictures
 from services.generation.domain import FailureReason, Job
-from services.generation.jobs.ending import record
+from services.generation.jobs.ending import committing, record
 from services.generation.repository import Claim, Jobs
 
 LOG = logging.getLogger("crafiq.generation.delivery")
@@ -29,7 +30,7 @@ class Delivery:
         try:
             for index, content in enumerate(good):
                 asset = await self._assets.store(claim.job, index, content, wanted_type(claim.job))
-                if await self._keep(claim, asset, len(good)):
+                if await committing(partial(self._keep, claim, asset, len(good))):
                     return
         except Refusal as refusal:
             LOG.warning("an Output of generation %s was not stored: %s", claim.job.id, refusal.reason)
@@ -38,8 +39,10 @@ class Delivery:
             await record(held, (await held.tried()).settled(reason, self._jobs.now()))
 
     async def _keep(self, claim: Claim, asset: str, of: int) -> bool:
+        """Write it down; answers whether it was the last."""
         async with self._jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
-            await record(held, (await held.tried()).kept(asset, of, self._jobs.now()))
+            if asset not in held.job.outputs:  # else a commit was repeated whose answer was lost
+                await record(held, (await held.tried()).kept(asset, of, self._jobs.now()))
             return held.job.ended
 
     async def _is_wanted(self, job: Job, content: bytes) -> bool:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 from crafiq.generation.v1 import events_pb2
 from google.protobuf.message import Message
 
+from chassis.retry import reading
 from services.generation.domain import Job, JobState, Transition, account_name, generation_name
 from services.generation.repository import Held
+
+T = TypeVar("T")
+COMMIT_SECONDS = 20.0
+
+
+async def committing(change: Callable[[], Awaitable[T]]) -> T:
+    """Run a change that must not be lost while the database is away for a moment; it bears repetition."""
+    return await reading(change, within=COMMIT_SECONDS)
 
 
 async def record(held: Held, step: Transition) -> None:

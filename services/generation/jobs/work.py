@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 
 from prometheus_client import Counter
 
@@ -31,7 +32,7 @@ from services.generation.domain import (
     Unanswered,
 )
 from services.generation.jobs.delivery import Delivery
-from services.generation.jobs.ending import record
+from services.generation.jobs.ending import committing, record
 from services.generation.repository import Claim, JobGone, Jobs
 
 LOG = logging.getLogger("crafiq.generation.work")
@@ -64,7 +65,7 @@ class Work:
     async def _carry_out(self, claim: Claim) -> None:
         result = await self._ask(claim)
         RESULTS.labels(claim.job.vendor, type(result).__name__).inc()
-        await self._conclude(claim, result)
+        await committing(partial(self._conclude, claim, result))
         if isinstance(result, Delivered):
             await self._delivery.deliver(claim, result.media)
 
