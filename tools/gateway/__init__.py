@@ -46,23 +46,14 @@ def build(  # noqa: PLR0913 - one place says all that a gateway needs
     ValueError when the protos and the arguments make no gateway: an upstream that is missing, two
     templates for the same path, a folder too deep for a Unix socket.
     """
-    files = parse(descriptor_set)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    descriptor = out_dir / "transcoding.binpb"
-    descriptor.write_bytes(filtered(files).SerializeToString(deterministic=True))
     place = Place(
-        listen_host=listen_host,
-        listen_port=listen_port,
-        upstreams=upstreams,
-        tls_dir=tls_dir.resolve(),
-        admin_port=admin_port,
-        tls_port=tls_port,
-        metrics_port=metrics_port,
-        out_dir=out_dir.resolve(),
-        origins=origins,
-        limit_factor=limit_factor,
-        descriptor=descriptor.resolve(),
-    )
-    config = out_dir / "envoy.json"
+        listen_host=listen_host, listen_port=listen_port, upstreams=upstreams, tls_dir=tls_dir.resolve(),
+        admin_port=admin_port, tls_port=tls_port, metrics_port=metrics_port, out_dir=out_dir.resolve(),
+        origins=origins, limit_factor=limit_factor,
+    )  # fmt: skip
+    files = parse(descriptor_set)
+    place.out_dir.mkdir(parents=True, exist_ok=True)
+    place.descriptor.write_bytes(filtered(files).SerializeToString(deterministic=True))
+    config = place.out_dir / "envoy.json"
     config.write_text(json.dumps(bootstrap(outside(files), place), indent=1), encoding="utf-8")
     return config

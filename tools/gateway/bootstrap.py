@@ -28,7 +28,7 @@ class Place:
     admin_port: a loopback port; None is a Unix socket in `out_dir`, which only our user can open.
     tls_port: a second, TLS listener with the same certificate. metrics_port: /metrics by mutual TLS, as
     services have it. limit_factor: multiplies every
-    rate limit. descriptor: the filtered descriptor set's file.
+    rate limit.
     """
 
     listen_host: str
@@ -41,7 +41,11 @@ class Place:
     out_dir: Path
     origins: list[str]
     limit_factor: int
-    descriptor: Path
+
+    @property
+    def descriptor(self) -> Path:
+        """The filtered descriptor set."""
+        return self.out_dir / "transcoding.binpb"
 
 
 def bootstrap(rpcs: list[Rpc], place: Place) -> Json:
@@ -55,6 +59,9 @@ def bootstrap(rpcs: list[Rpc], place: Place) -> Json:
     if place.tls_port is not None:
         tls = _tcp(place.listen_host, place.tls_port)
         listeners.append(_listener("outside_tls", tls, manager, _downstream_tls(place.tls_dir)))
+    for listener in listeners:
+        # What `drain_listeners?inboundonly` closes; our own inner ones stay.
+        listener["traffic_direction"] = "INBOUND"
     if place.metrics_port is not None:
         listeners.append(_metrics_listener(place, place.metrics_port))
     admin = _admin(place)

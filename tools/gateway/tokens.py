@@ -16,6 +16,7 @@ ACCESS_COOKIE = "__Host-crafiq_access"
 JWKS_PATH = "/.well-known/jwks.json"
 JWKS_CLUSTER = "jwks"
 JWKS_KEPT_SECONDS = 60
+CACHED_TOKENS = 10_000
 FILTER = "envoy.filters.http.jwt_authn"
 _TYPE = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3"
 
@@ -54,6 +55,8 @@ def _provider(source: Json) -> Json:
         "audiences": [AUDIENCE],
         "forward": True,
         "payload_in_metadata": "claims",
+        # Signatures verified before; expiry is looked at each time.
+        "jwt_cache_config": {"jwt_cache_size": CACHED_TOKENS},
         **source,
         "remote_jwks": {
             "http_uri": {"uri": f"http://gateway{JWKS_PATH}", "cluster": JWKS_CLUSTER, "timeout": "2s"},
