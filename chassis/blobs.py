@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+import base64
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote, urlsplit
+
+import aiohttp
 
 from chassis.clock import Clock
+from chassis.errors import AlreadyExists, NotFound, ResourceExhausted, Unavailable
+
+REGION = "us-east-1"
+MINUTE = timedelta(seconds=60)
+CHUNK = 262_144  # bytes
+
+
+class BlobMissing(NotFound):
+    """Nothing stands under the key."""
+
+    sentence = "These bytes are not there, or not any more."
+
+
+class BlobExists(AlreadyExists):
+    """Something stands under the key already."""
+
+    sentence = "These bytes were stored before."
+
+
+class BlobTooLarge(ResourceExhausted):
+    """There are more bytes than the reader can take."""
+
+    sentence = "This has more than the {limit} bytes that can be handled here."
+
+
+class StorageUnavailable(Unavailable):
+    """Storage does not answer, or not as it should."""
+
+    sentence = "Storage is not available right now; ask again in a moment."
 
 
 class Presigner:
     """Makes URLs that open one object for one purpose for a while.
 
-    `endpoint` is `http(s)://host:port`; signing is local (36 us), no request is made.
+    `endpoint` is `http(s)://host:port`; signing is local (36 us), no request is made. Source: AWS,
+    "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)".
     """
 
     def __init__(self, endpoint: str, access: str, secret: str, clock: Clock) -> None:
-        self._endpoint, self._access, self._secret, self._clock = endpoint, access, secret, clock
+        self._endpoint, self._access, self._secret, self._clock = endpoint.rstrip("/"), access, secret, clock
+        self._host = urlsplit(endpoint).netloc
 
     def put(
         self, bucket: str, key: str, *, size: int, content_type: str, sha256: str, expires: timedelta
@@ -25,36 +63,119 @@ class Presigner:
         Length, type, SHA-256 (`sha256` is lower-case hex) and `If-None-Match: *` are signed:
         storage refuses anything else, and a second time.
         """
-        raise NotImplementedError
+        headers = {
+            "content-type": content_type,
+            "if-none-match": "*",
+            "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(sha256)).decode(),
+        }
+        signed = {**headers, "content-length": str(size)}  # every client sends the length by itself
+        return self._url("PUT", f"/{bucket}/{key}", self._clock.now(), expires, signed, {}), headers
 
     def get(
-        self, bucket: str, key: str, *, expires: timedelta = timedelta(seconds=60), window: int = 30
+        self,
+        bucket: str,
+        key: str,
+        *,
+        expires: timedelta = MINUTE,
+        window: int = 30,
+        response: Mapping[str, str] | None = None,
     ) -> tuple[str, datetime]:
-        """A URL to GET the object, and when it ends; the same within a `window` of seconds, so that browsers cache.
+        """A URL to GET the object, and when it ends.
 
-        It lives between `expires - window` and `expires`, never longer.
+        It is the same within `window` seconds, so that browsers cache; it lives between
+        `expires - window` and `expires`, never longer. `response` sets headers of the answer, such
+        as `response-content-disposition`.
         """
-        raise NotImplementedError
+        seconds = int(self._clock.now().timestamp())
+        start = datetime.fromtimestamp(seconds - seconds % window, UTC)
+        return self._url("GET", f"/{bucket}/{key}", start, expires, {}, response or {}), start + expires
+
+    def _url(
+        self,
+        method: str,
+        path: str,
+        start: datetime,
+        expires: timedelta,
+        headers: Mapping[str, str],
+        response: Mapping[str, str],
+    ) -> str:
+        stamp, path = f"{start:%Y%m%dT%H%M%SZ}", quote(path)
+        scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
+        signed = {**headers, "host": self._host}
+        parameters = {
+            **response,
+            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+            "X-Amz-Credential": f"{self._access}/{scope}",
+            "X-Amz-Date": stamp,
+            "X-Amz-Expires": str(int(expires.total_seconds())),
+            "X-Amz-SignedHeaders": ";".join(sorted(signed)),
+        }
+        query = "&".join(f"{_encoded(k)}={_encoded(v)}" for k, v in sorted(parameters.items()))
+        lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
+        request = f"{method}\n{path}\n{query}\n{lines}\n{';'.join(sorted(signed))}\nUNSIGNED-PAYLOAD"
+        text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+        secret = f"AWS4{self._secret}".encode()
+        for part in (stamp[:8], REGION, "s3", "aws4_request"):
+            secret = hmac.digest(secret, part.encode(), "sha256")
+        signature = hmac.digest(secret, text.encode(), "sha256").hex()
+        return f"{self._endpoint}{path}?{query}&X-Amz-Signature={signature}"
+
+
+def _encoded(text: str) -> str:
+    return quote(text, safe="")
 
 
 class BlobStore:
-    """Moves bytes between a service and its buckets over presigned URLs."""
+    """Moves bytes between a service and its buckets over presigned URLs. A PUT is not retried here."""
 
     def __init__(self, presigner: Presigner) -> None:
         self._presigner = presigner
+        timeouts = aiohttp.ClientTimeout(total=None, sock_connect=2, sock_read=10)
+        self._http = aiohttp.ClientSession(timeout=timeouts, auto_decompress=False)
 
     async def put(self, bucket: str, key: str, body: bytes, *, content_type: str) -> None:
-        """Store `body`; raises BlobExists if the key is taken, Unavailable if storage is not there."""
-        raise NotImplementedError
+        """Store `body`; raises BlobExists if the key is taken, StorageUnavailable if storage is not there."""
+        digest = hashlib.sha256(body).hexdigest()
+        url, headers = self._presigner.put(
+            bucket, key, size=len(body), content_type=content_type, sha256=digest, expires=MINUTE
+        )
+        async with _translated(), self._http.put(url, data=body, headers=headers) as answer:
+            _check(answer.status)
 
-    def read(self, bucket: str, key: str, *, chunk: int = 262_144) -> AsyncIterator[bytes]:
-        """Stream an object in chunks of up to `chunk` bytes; raises BlobMissing."""
-        raise NotImplementedError
+    async def read(self, bucket: str, key: str, *, chunk: int = CHUNK) -> AsyncIterator[bytes]:
+        """Stream an object in chunks of up to `chunk` bytes; raises BlobMissing, StorageUnavailable."""
+        url, _ = self._presigner.get(bucket, key)
+        async with _translated(), self._http.get(url) as answer:
+            _check(answer.status)
+            async for part in answer.content.iter_chunked(chunk):
+                yield part
 
     async def get(self, bucket: str, key: str, *, limit: int) -> bytes:
         """A whole object; raises BlobMissing, or BlobTooLarge if it has more than `limit` bytes."""
-        raise NotImplementedError
+        parts = bytearray()
+        async for part in self.read(bucket, key):
+            parts += part
+            if len(parts) > limit:
+                raise BlobTooLarge(limit=limit)
+        return bytes(parts)
 
     async def close(self) -> None:
         """Close the connections."""
-        raise NotImplementedError
+        await self._http.close()
+
+
+def _check(status: int) -> None:
+    if status == 404:
+        raise BlobMissing
+    if status == 412:
+        raise BlobExists
+    if status >= 300:
+        raise StorageUnavailable
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise StorageUnavailable from error

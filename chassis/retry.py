@@ -5,18 +5,44 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import asyncpg
+import grpc
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from chassis.errors import Aborted, Unavailable
+
 T = TypeVar("T")
+
+
+def passing(error: BaseException) -> bool:
+    """Whether an error may be gone a moment later: no answer, no connection, too slow."""
+    if isinstance(error, grpc.RpcError):
+        return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED)
+    return isinstance(error, (Unavailable, Aborted, OSError, TimeoutError, asyncpg.CannotConnectNowError))
 
 
 async def reading(call: Callable[[], Awaitable[T]], *, within: float) -> T:
     """Run an idempotent `call`, up to 3 times in `within` seconds, if it fails for a passing reason.
 
-    Passing reasons: Unavailable, gRPC UNAVAILABLE, connection errors, timeouts. Waits are jittered.
-    The last error is raised as it is.
+    Passing reasons: Unavailable, Aborted, gRPC's of the same name, connection errors, timeouts. Waits
+    are jittered, up to 0.1, 0.2 s. The last error is raised as it is.
     """
-    raise NotImplementedError
+    tries = stop_after_attempt(3) | stop_after_delay(within)
+    waits = wait_random_exponential(multiplier=0.1, max=1)
+    policy = AsyncRetrying(retry=retry_if_exception(passing), stop=tries, wait=waits, reraise=True)
+    return await policy(call)
 
 
 async def connecting(call: Callable[[], Awaitable[T]], *, within: float = 30.0) -> T:
     """At start: run `call` until what it needs is there, or raise its last error after `within` seconds."""
-    raise NotImplementedError
+    waits = wait_random_exponential(multiplier=0.1, max=1)
+    policy = AsyncRetrying(
+        retry=retry_if_exception(passing), stop=stop_after_delay(within), wait=waits, reraise=True
+    )
+    return await policy(call)

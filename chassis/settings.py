@@ -17,7 +17,9 @@ class ServiceSettings(BaseSettings):
     mutual TLS with the certificate in `tls_dir` (`ca.crt`, `tls.crt`, `tls.key`).
     """
 
-    model_config = SettingsConfigDict(env_prefix="CRAFIQ_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CRAFIQ_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     listen: str
     metrics_listen: str

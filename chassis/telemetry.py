@@ -1,7 +1,8 @@
-"""Traces and logs, none with personal data. What is counted is counted where it happens (prometheus_client)."""
+"""Traces and logs, none with personal data. Metrics are where they are counted."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import random
@@ -15,14 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from crafiq.options.v1 import options_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
-
-from crafiq.options.v1 import options_pb2
 
 REDACTED = "[redacted]"
 _W3C = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-0[01]")
@@ -218,3 +218,9 @@ def log_to_stderr(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+def log_stray(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A loop's exception handler: asyncio's own prints the exception, and so its values."""
+    error = context.get("exception")
+    logging.getLogger("crafiq.stray").error("an error that nobody awaited", exc_info=error)

@@ -32,7 +32,7 @@ T = TypeVar("T")
 async def eventually(
     check: Callable[[], T | Awaitable[T]], *, timeout: float = 5.0, every: float = 0.02
 ) -> T:
-    """Call `check` until it answers something true and raises no AssertionError; fail after `timeout` seconds."""
+    """Call `check` until it answers something true without AssertionError, for `timeout` seconds."""
     until = time.monotonic() + timeout
     while True:
         fault: AssertionError | None = None
@@ -150,11 +150,9 @@ async def running(service: Service) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def calling(
-    address: str, certificates: Certificates, *, to: str, caller: str = "gateway"
-) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel to the service `to` with the certificate of `caller`; a user's token goes into the metadata."""
-    channel: Any = PeerChannel(open_channel(address, certificates.folder(caller), to))
+async def calling(address: str, tls_dir: Path, *, to: str) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to the service `to`, calling with the certificate in `tls_dir`."""
+    channel: Any = PeerChannel(open_channel(address, tls_dir, to))
     try:
         yield channel
     finally:

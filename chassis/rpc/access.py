@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+from crafiq.options.v1 import options_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
 from chassis.errors import PermissionDenied, Refusal, Unauthenticated
 from chassis.rpc.calls import GATEWAY, Caller, SignInRequired
 from chassis.rpc.tokens import ACCESS_COOKIE, AccessTokens
-from crafiq.options.v1 import options_pb2
 
 SPIFFE = b"spiffe://crafiq/svc/"
 BEARER = "Bearer "

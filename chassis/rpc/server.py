@@ -48,9 +48,14 @@ class RpcServer:
         self._names.append(descriptor.full_name)
 
     async def start(self, listen: str) -> str:
-        """Serve on `host:port` (0: any free port); answers the address. Raises RuntimeError if it is taken."""
+        """Serve on `host:port` (0: any free port); answers the address. Raises OSError if it is taken."""
         reflection.enable_server_reflection(self._names, self._server)
-        port = self._server.add_secure_port(listen, _credentials(self._tls_dir))
+        try:
+            port = self._server.add_secure_port(listen, server_credentials(self._tls_dir))
+        except RuntimeError as error:
+            raise OSError(
+                f"{listen} is taken: stop what listens there, or set another CRAFIQ_LISTEN."
+            ) from error
         await self._server.start()
         for name in ("", *self._names):
             await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -62,6 +67,7 @@ class RpcServer:
         await self._server.stop(grace)
 
 
-def _credentials(tls_dir: Path) -> grpc.ServerCredentials:
+def server_credentials(tls_dir: Path) -> grpc.ServerCredentials:
+    """Our certificate, and the demand for one of our CA's."""
     key, chain, ca = ((tls_dir / name).read_bytes() for name in ("tls.key", "tls.crt", "ca.crt"))
     return grpc.ssl_server_credentials([(key, chain)], root_certificates=ca, require_client_auth=True)

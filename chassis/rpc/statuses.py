@@ -4,40 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import asyncpg
 import grpc.aio
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from chassis.errors import Aborted, Refusal, SubjectUnknown, Unavailable
+from chassis.errors import Refusal, SubjectUnknown, Unavailable
 
 DETAILS = "grpc-status-details-bin"
 SOON = timedelta(seconds=1)
 KINDS = {kind.status: kind for kind in Refusal.__subclasses__()}
 
-# Errors of libraries that a handler may let through; the first match counts. What stands in
-# neither list is our own fault: INTERNAL.
-AGAIN: tuple[type[Exception], ...] = (
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.LockNotAvailableError,
-)
-AWAY: tuple[type[Exception], ...] = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.QueryCanceledError,
-    asyncpg.InterfaceError,
-    ConnectionError,
-    TimeoutError,
-)
-
-
-class ChangedMeanwhile(Aborted):
-    """Two changes met."""
-
-    sentence = "Somebody changed this at the same moment; read it again and repeat."
+# Refusals of these kinds say when to ask again, even if who raised them did not.
+AGAIN = ("UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED")
 
 
 class AccountNotYetKnown(Unavailable):
@@ -47,16 +24,23 @@ class AccountNotYetKnown(Unavailable):
 
 
 def refusal_of(error: Exception) -> Refusal | None:
-    """What an error that left a handler means for the caller; None if it is a fault of ours."""
+    """What an error that left a handler means for the caller; None if it is a fault of ours.
+
+    Errors of Postgres and of S3 are refusals when they leave chassis.db and chassis.blobs.
+    """
     if isinstance(error, Refusal):
-        return error
-    if isinstance(error, grpc.RpcError):
-        return refusal_from(error)
-    if isinstance(error, SubjectUnknown):
-        return AccountNotYetKnown(retry_after=SOON)
-    if isinstance(error, AGAIN):
-        return ChangedMeanwhile(retry_after=SOON)
-    return Unavailable(retry_after=SOON) if isinstance(error, AWAY) else None
+        refusal = error
+    elif isinstance(error, grpc.RpcError):
+        refusal = refusal_from(error)
+    elif isinstance(error, SubjectUnknown):
+        refusal = AccountNotYetKnown()
+    elif isinstance(error, ConnectionError | TimeoutError):
+        refusal = Unavailable()
+    else:
+        return None
+    if refusal.retry_after is None and refusal.status in AGAIN:
+        refusal.retry_after = SOON
+    return refusal
 
 
 def status_of(refusal: Refusal, domain: str) -> status_pb2.Status:
@@ -106,10 +90,10 @@ def refusal_from(error: grpc.RpcError) -> Refusal:
     trailing = error.trailing_metadata() if isinstance(error, grpc.aio.AioRpcError) else None
     packed = next((value for key, value in trailing or () if key == DETAILS), None)
     if not isinstance(packed, bytes):
-        return Unavailable(retry_after=SOON)
+        return Unavailable()
     status = status_pb2.Status.FromString(packed)
     kind = KINDS.get(code_pb2.Code.Name(status.code))
-    return Unavailable(retry_after=SOON) if kind is None else _rebuilt(kind, status)
+    return Unavailable() if kind is None else _rebuilt(kind, status)
 
 
 def _rebuilt(kind: type[Refusal], status: status_pb2.Status) -> Refusal:

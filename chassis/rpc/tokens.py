@@ -91,7 +91,7 @@ class AccessTokens:
         self._asked = datetime.min.replace(tzinfo=UTC)
 
     def known(self, token: str) -> Caller | None:
-        """Who holds a token that was verified in the last minute and is not revoked since; without awaiting."""
+        """Who holds a token verified in the last minute and not revoked since; without awaiting."""
         kept = self._cache.get(token)
         if kept is None or kept[1] <= self._clock.now() or kept[0].session in self._revocations:
             return None
@@ -140,7 +140,7 @@ class AccessTokens:
                     self._asked = now
                     self._keys = await self._current_keys()
         if not self._keys:
-            raise Unavailable(retry_after=KEYS_AT_MOST_EVERY)
+            raise Unavailable
         return self._keys.get(kid)
 
     async def _current_keys(self) -> dict[str, ECKey]:
@@ -149,12 +149,12 @@ class AccessTokens:
         except Exception as error:
             if self._keys:
                 return self._keys
-            raise Unavailable(retry_after=KEYS_AT_MOST_EVERY) from error
+            raise Unavailable from error
         return {key.kid: key for key in keys if isinstance(key, ECKey) and key.kid}
 
 
 def _read(claims: dict[str, Any], now: datetime) -> Caller | None:
-    """Who it is, if the claims are for us and for now; raises KeyError, TypeError or ValueError if malformed."""
+    """Who it is, if the claims are for us and for now; KeyError, TypeError or ValueError if malformed."""
     issued, expires = (datetime.fromtimestamp(claims[name], UTC) for name in ("iat", "exp"))
     if claims["iss"] != ISSUER or claims["aud"] != AUDIENCE or expires <= now or issued > now + CLOCKS_DIFFER:
         return None

@@ -23,15 +23,17 @@ from uuid import uuid4
 
 import grpc.aio
 import uvloop
+from crafiq.billing.v1 import billing_pb2
 
 from chassis import telemetry
 from chassis.clock import Clock
 from chassis.rpc import AccessTokens, Call, Revocations
 from chassis.rpc.client import open_channel
-from chassis.rpc.server import RpcServer, _credentials
+from chassis.rpc.server import RpcServer, server_credentials
 from chassis.rpc.wrap import Surroundings
-from chassis.testing import Certificates, Tokens
-from crafiq.billing.v1 import billing_pb2
+from chassis.testing import Tokens
+from deploy.local.certs import Certificates
+from deploy.local.state import StateFolder
 
 GOAL = 0.80
 IN_FLIGHT = 16
@@ -41,22 +43,22 @@ SERVICE = billing_pb2.DESCRIPTOR.services_by_name["BillingService"]
 class Echo:
     """Every method of billing; only ListEntries is called."""
 
-    async def GetBalance(self, request: billing_pb2.GetBalanceRequest, call: Call) -> billing_pb2.Balance:
+    async def GetBalance(self, _request: billing_pb2.GetBalanceRequest, _call: Call) -> billing_pb2.Balance:
         return billing_pb2.Balance(available=7)
 
     async def ListEntries(
-        self, request: billing_pb2.ListEntriesRequest, call: Call
+        self, _request: billing_pb2.ListEntriesRequest, _call: Call
     ) -> billing_pb2.ListEntriesResponse:
         return billing_pb2.ListEntriesResponse()
 
-    async def PlaceHold(self, request: billing_pb2.PlaceHoldRequest, call: Call) -> billing_pb2.Hold:
+    async def PlaceHold(self, _request: billing_pb2.PlaceHoldRequest, _call: Call) -> billing_pb2.Hold:
         return billing_pb2.Hold()
 
-    async def ReleaseHold(self, request: billing_pb2.ReleaseHoldRequest, call: Call) -> billing_pb2.Hold:
+    async def ReleaseHold(self, _request: billing_pb2.ReleaseHoldRequest, _call: Call) -> billing_pb2.Hold:
         return billing_pb2.Hold()
 
 
-async def _bare(request: billing_pb2.ListEntriesRequest, context: Any) -> billing_pb2.ListEntriesResponse:
+async def _bare(_request: billing_pb2.ListEntriesRequest, _context: Any) -> billing_pb2.ListEntriesResponse:
     return billing_pb2.ListEntriesResponse()
 
 
@@ -77,7 +79,7 @@ async def _serve(folder: Path, jwks: bytes, out: Connection) -> None:
     bare.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(SERVICE.full_name, {"ListEntries": handler}),)
     )
-    port = bare.add_secure_port("127.0.0.1:0", _credentials(folder))
+    port = bare.add_secure_port("127.0.0.1:0", server_credentials(folder))
     await bare.start()
     out.send([await ours.start("127.0.0.1:0"), f"127.0.0.1:{port}"])
     await bare.wait_for_termination()
@@ -124,7 +126,7 @@ async def _measure(
 def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     with tempfile.TemporaryDirectory() as scratch:
-        certificates, tokens = Certificates(Path(scratch) / "tls"), Tokens()
+        certificates, tokens = Certificates(StateFolder(Path(scratch))), Tokens()
         ours_end, theirs = multiprocessing.Pipe()
         folder, jwks = certificates.folder("billing"), asyncio.run(tokens.jwks())
         server = multiprocessing.get_context("spawn").Process(target=_server, args=(folder, jwks, theirs))
