@@ -1,21 +1,51 @@
-"""Durable consumers: batches, each message's effect committed once with the claim of its id.
+"""Durable consumers: batches, each message's effect committed once, with the claim of its id.
 
-    def subscriptions(self) -> list[Subscription]:
-        return [Subscription("identity", events_pb2.AccountVerified, self.on_account_verified)]
+def subscriptions(self) -> list[Subscription]:
+    return [Subscription("identity", events_pb2.AccountVerified, self.on_account_verified)]
 
-    async def on_account_verified(self, tx: Transaction, event: events_pb2.AccountVerified) -> None: ...
+async def on_account_verified(self, tx: Transaction, event: events_pb2.AccountVerified) -> None: ...
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from prometheus_client import Counter as Metric
+from sqlalchemy import Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from chassis.db import Database, Transaction
+from chassis import deadletters, telemetry
+from chassis.db import Database, DatabaseUnavailable, Statement, Transaction, scalar
+from chassis.deadletters import DeadLetter
+from chassis.errors import Refusal, SubjectUnknown
+from chassis.pulls import Pull
+
+LOG = logging.getLogger("crafiq.consumers")
+CONSUMED = Metric("crafiq_consumed_events", "Messages, by what became of them.", ["event", "outcome"])
+BATCH = 100
+TRIES = 10
+PASSING = {"UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
+LONGEST_PAUSE = 60.0  # seconds
+REPLAY_POLL = 2.0  # seconds
+
+_CLAIM_ALL = Statement(
+    text(
+        "INSERT INTO inbox (key, claimed)"
+        " SELECT DISTINCT key, CAST(:at AS timestamptz) FROM unnest(:keys) AS key"
+        # In one order, or two processes that were given the same messages lock each other out.
+        " ORDER BY key ON CONFLICT DO NOTHING RETURNING key"
+    ).bindparams(bindparam("keys", type_=ARRAY(Text))),
+    scalar,
+)
 
 
 @dataclass(frozen=True)
@@ -31,13 +61,151 @@ class Subscription:
     event: type[Message]
     handle: Callable[[Transaction, Any], Awaitable[None]]
 
+    @property
+    def subject(self) -> str:
+        """What it listens to: the event, for any account."""
+        return f"{self.event.DESCRIPTOR.full_name}.*"
+
 
 class Consumers:
     """The durable consumers of one service, one for each source."""
 
-    def __init__(self, service: str, db: Database, bus: Client, subscriptions: Sequence[Subscription]) -> None:
-        raise NotImplementedError
+    def __init__(
+        self, service: str, db: Database, bus: Client, subscriptions: Sequence[Subscription]
+    ) -> None:
+        self._service, self._db, self._bus = service, db, bus
+        self._by_event = {s.event.DESCRIPTOR.full_name: s for s in subscriptions}
+        if len(self._by_event) < len(subscriptions):
+            raise TypeError("An event has one handler in a service.")
+        self._failures: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """Consume until cancelled; a batch in hand is finished first. Waits for streams that are not there yet."""
-        raise NotImplementedError
+        """Consume until cancelled; a batch in hand is finished first (5 s). Waits for missing streams."""
+        async with asyncio.TaskGroup() as group:
+            for source in sorted({s.source for s in self._by_event.values()}):
+                group.create_task(self._consume(source))
+            group.create_task(self._replay())
+
+    async def _consume(self, source: str) -> None:
+        subjects = sorted(s.subject for s in self._by_event.values() if s.source == source)
+        async with Pull(self._bus, source, self._service, subjects) as pull:
+            while True:
+                messages = await pull.take(BATCH)
+                in_hand = asyncio.create_task(self._handle(messages))
+                try:
+                    await asyncio.shield(in_hand)
+                except asyncio.CancelledError:
+                    await asyncio.wait([in_hand], timeout=5)
+                    in_hand.cancel()
+                    raise
+                except Exception as error:  # they come again by themselves
+                    LOG.warning("a batch could not be handled", exc_info=error)
+                    await asyncio.sleep(1)
+
+    async def _handle(self, messages: Sequence[Msg]) -> None:
+        """All in one transaction; if that fails, each in its own."""
+        pause = 0.1
+        while True:
+            try:
+                outcomes = await self._commit(messages)
+                break
+            except DatabaseUnavailable:  # no fault of the messages: hold them until it is back
+                await asyncio.gather(*(message.in_progress() for message in messages))
+                await asyncio.sleep(pause := min(2 * pause, 5.0))
+            except Exception as error:
+                if len(messages) == 1:
+                    await self._failed(messages[0], error)
+                    return
+                for message in messages:
+                    await self._handle([message])
+                return
+        for message, outcome in zip(messages, outcomes, strict=True):
+            CONSUMED.labels(_event(message.subject), outcome).inc()
+            self._failures.pop(_id(message), None)
+            await message.ack()
+
+    async def _commit(self, messages: Sequence[Msg]) -> list[str]:
+        outcomes = []
+        async with self._db.transaction() as tx:
+            keys = [_id(message) for message in messages]
+            fresh = set(await tx.all(_CLAIM_ALL, keys=keys, at=self._db.clock.now()))
+            for key, message in zip(keys, messages, strict=True):
+                if key not in fresh:
+                    outcomes.append("repeated")
+                    continue
+                fresh.discard(key)
+                trace = (message.headers or {}).get("traceparent", "")
+                outcomes.append(await self._run(tx, message.subject, message.data, trace))
+        return outcomes
+
+    async def _run(self, tx: Transaction, subject: str, payload: bytes, trace: str) -> str:
+        subscription = self._by_event.get(name := _event(subject))
+        if subscription is None:  # the consumer on the bus was made by newer code
+            return "unknown"
+        with telemetry.span(f"consume {name}", parent=trace):
+            await subscription.handle(tx, subscription.event.FromString(payload))
+        return "handled"
+
+    async def _failed(self, message: Msg, error: Exception) -> None:
+        name, key = _event(message.subject), _id(message)
+        account = UUID(message.subject.rpartition(".")[2])
+        if isinstance(error, SubjectUnknown) and await self._db.erased(account):
+            CONSUMED.labels(name, "erased").inc()
+            return await message.term()
+        # Counted here and not by the bus, whose count goes on while a database is down.
+        self._failures[key] += 1
+        tries = self._failures[key]
+        LOG.warning("%s failed, try %d: %s", name, tries, _reason(error), exc_info=error)
+        if tries < TRIES and not _final(error):
+            CONSUMED.labels(name, "retried").inc()
+            return await message.nak(delay=min(0.25 * 2**tries, LONGEST_PAUSE))
+        CONSUMED.labels(name, "died").inc()
+        died = self._db.clock.now()
+        letter = DeadLetter(key, message.subject, message.data, _reason(error), tries, died)
+        await deadletters.bury(self._db, letter)
+        del self._failures[key]
+        return await message.term()
+
+    async def _replay(self) -> None:
+        while True:
+            try:
+                while await self._replay_one():
+                    pass
+            except Exception as error:
+                LOG.warning("dead letters can't be replayed", exc_info=error)
+            await asyncio.sleep(REPLAY_POLL)
+
+    async def _replay_one(self) -> bool:
+        letter = None
+        try:
+            async with self._db.transaction() as tx:
+                letter = await deadletters.asked_for(tx)
+                if letter is None:
+                    return False
+                if await tx.claim(letter.message_id):
+                    await self._run(tx, letter.subject, letter.payload, "")
+                await deadletters.dismiss(tx, letter)
+        except Exception as error:
+            if letter is None:
+                raise
+            await deadletters.bury(self._db, replace(letter, reason=_reason(error)))
+        return True
+
+
+def _event(subject: str) -> str:
+    """The event's full name: the subject without the account."""
+    return subject.rpartition(".")[0]
+
+
+def _id(message: Msg) -> str:
+    """What the relay called it; what somebody else published is known by its place in the stream."""
+    given = (message.headers or {}).get("Nats-Msg-Id")
+    return given or f"{message.metadata.stream}:{message.metadata.sequence.stream}"
+
+
+def _final(error: Exception) -> bool:
+    return isinstance(error, DecodeError) or (isinstance(error, Refusal) and error.status not in PASSING)
+
+
+def _reason(error: Exception) -> str:
+    return error.reason if isinstance(error, Refusal) else type(error).__name__

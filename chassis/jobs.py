@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
-from chassis.db import Database
+from sqlalchemy import text
+
+from chassis.db import Database, Statement
+
+LOG = logging.getLogger("crafiq.jobs")
+LEASE = timedelta(seconds=30)
+POLL = timedelta(seconds=5)
+
+_TAKE = Statement(
+    text(
+        "INSERT INTO leases (name, holder, until, due) VALUES (:name, :holder, :until, :now)"
+        " ON CONFLICT (name) DO UPDATE SET holder = :holder, until = :until WHERE leases.due <= :now AND leases.until <= :now"
+    )
+)
+_RENEW = Statement(text("UPDATE leases SET until = :until WHERE name = :name AND holder = :holder"))
+_RETURN = Statement(
+    text("UPDATE leases SET due = :due, until = :now, holder = NULL WHERE name = :name AND holder = :holder")
+)
 
 
 @dataclass(frozen=True)
 class Job:
-    """`run` is called about every `every`, by one process of the service; a failure is logged and tried next time.
+    """`run` is called about every `every` (at once, when first known) by one process of the service.
 
-    It must be safe to run twice at once all the same: a lease ends if its holder is stuck.
+    A failure is logged and tried next time. Should a process be cut off longer than its lease, two may
+    run it at once: it must be safe to.
     """
 
     name: str
@@ -24,4 +45,30 @@ class Job:
 
 async def keep_running(job: Job, db: Database) -> None:
     """Run the job when it is due, until cancelled."""
-    raise NotImplementedError
+    while True:
+        try:
+            await run_if_due(job, db)
+        except Exception as error:
+            LOG.warning("job %s failed", job.name, exc_info=error)
+        await asyncio.sleep(min(job.every, POLL).total_seconds())
+
+
+async def run_if_due(job: Job, db: Database) -> bool:
+    """Run the job if it is due and nobody else is at it; answers whether it ran, raises what it raises."""
+    holder, now = db.new_id(), db.clock.now()
+    if not await db.execute(_TAKE, name=job.name, holder=holder, until=now + LEASE, now=now):
+        return False
+    renewing = asyncio.create_task(_renew(job, db, holder))
+    try:
+        await job.run()
+    finally:
+        renewing.cancel()
+        now = db.clock.now()
+        await db.execute(_RETURN, name=job.name, holder=holder, due=now + job.every, now=now)
+    return True
+
+
+async def _renew(job: Job, db: Database, holder: UUID) -> None:
+    while True:
+        await asyncio.sleep(LEASE.total_seconds() / 3)
+        await db.execute(_RENEW, name=job.name, holder=holder, until=db.clock.now() + LEASE)

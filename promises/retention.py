@@ -1,11 +1,43 @@
-"""Retention of the standard tables."""
+"""How long the rows of the standard tables stay."""
 
 from __future__ import annotations
 
-from chassis.db import Database
+from datetime import datetime, timedelta
+
+from sqlalchemy import DateTime, bindparam, text
+
+from chassis.db import Database, Record, Statement
 from chassis.jobs import Job
+
+MESSAGES_LIVE = timedelta(days=7)
+"""The age that every stream ends messages at."""
+INBOX = 2 * MESSAGES_LIVE
+REQUESTS = timedelta(days=7)
+DEAD_LETTERS = timedelta(days=30)
+HOURLY = timedelta(hours=1)
+
+
+def _sweep(sql: str) -> Statement[Record]:
+    return Statement(text(sql).bindparams(bindparam("before", type_=DateTime(timezone=True))))
+
+
+# What fences off an erased account (promises.subjects) stays as long as its tombstone.
+_INBOX = _sweep(
+    "DELETE FROM inbox WHERE claimed < :before"
+    " AND NOT EXISTS (SELECT FROM tombstones WHERE inbox.key = 'verified:' || tombstones.account)"
+)
+_REQUESTS = _sweep("DELETE FROM requests WHERE created < :before")
+_DEAD_LETTERS = _sweep("DELETE FROM dead_letters WHERE died < :before")
 
 
 def standard_jobs(db: Database) -> list[Job]:
-    """Inbox rows go after 14 days (messages live 7), requests after 7; `service.every(job)` each."""
-    raise NotImplementedError
+    """Ends inbox rows after 14 days, requests after 7, dead letters after 30; `service.every(job)` each."""
+
+    def sweeping(statement: Statement[Record], age: timedelta) -> Job:
+        async def run() -> int:
+            before: datetime = db.clock.now() - age
+            return await db.execute(statement, before=before)
+
+        return Job(f"sweep {statement.text.split()[2]}", HOURLY, run)
+
+    return [sweeping(_INBOX, INBOX), sweeping(_REQUESTS, REQUESTS), sweeping(_DEAD_LETTERS, DEAD_LETTERS)]

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from chassis.db import Queries, Transaction
+from sqlalchemy import text
+
+from chassis.db import Queries, Statement, Transaction, scalar
+
+_BEGIN = Statement(
+    text("INSERT INTO subjects (account, since) VALUES (:account, :since) ON CONFLICT DO NOTHING")
+)
+_TOMBSTONE = Statement(text("SELECT EXISTS (SELECT FROM tombstones WHERE account = :account)"), scalar)
+
+
+def fence(account: UUID) -> str:
+    """The key that beginning and erasing an account both claim, so that they can't pass each other."""
+    return f"verified:{account}"
 
 
 async def begin(tx: Transaction, account: UUID) -> bool:
-    """The account lives from now on, said by AccountVerified. False if it did before, or was erased."""
-    raise NotImplementedError
+    """The account lives from now on, said by AccountVerified. False if it did before, or was erased.
+
+    Whoever erases claims the same key, whether or not there was a subject, and the key stays as
+    long as the tombstone: an AccountVerified that comes late changes nothing.
+    """
+    if not await tx.claim(fence(account)):
+        return False
+    return await tx.execute(_BEGIN, account=account, since=tx.clock.now()) == 1
 
 
 async def tombstoned(queries: Queries, account: UUID) -> bool:
     """Whether the account was erased here."""
-    raise NotImplementedError
+    return bool(await queries.one(_TOMBSTONE, account=account))

@@ -1,0 +1,102 @@
+"""A durable pull consumer that hands over what is there, at once.
+
+nats-py's `fetch(n)` holds the first message back until n are there or its time is over; here a request
+for many stays open while what has arrived is handled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Self
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as BusError
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from chassis.events import stream_of
+
+LOG = logging.getLogger("crafiq.consumers")
+AHEAD = 200  # messages that may wait here
+EXPIRES = 5  # seconds a request stays open
+ORDINARY = ("404", "408")  # nothing there; time is over
+
+
+class Pull:
+    """The consumer named `durable` of a source's stream, made if need be; `async with` ends it.
+
+    What was taken is acknowledged by whoever took it, within 30 s.
+    """
+
+    def __init__(self, bus: Client, source: str, durable: str, subjects: Sequence[str]) -> None:
+        self._bus, self._stream, self._durable, self._subjects = bus, stream_of(source), durable, subjects
+        self._waiting: deque[Msg] = deque()
+        self._arrived = asyncio.Event()
+        self._made, self._asked, self._open, self._until = False, 0, 0, 0.0
+
+    async def __aenter__(self) -> Self:
+        self._inbox = self._bus.new_inbox()
+        self._listening = await self._bus.subscribe(f"{self._inbox}.*", cb=self._hear)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if not self._bus.is_closed:
+            await self._listening.unsubscribe()
+            for message in self._waiting:  # somebody else may have them at once
+                await message.nak()
+
+    async def take(self, most: int) -> list[Msg]:
+        """What has arrived, in order; waits for the first. Outlives the stream's absence and the bus's."""
+        while not self._waiting:
+            if self._open <= 0 or time.monotonic() > self._until:
+                try:
+                    await self._ask()
+                except (BusError, OSError) as error:
+                    LOG.info("waiting for stream %s: %s", self._stream, type(error).__name__)
+                    await asyncio.sleep(1)
+                    continue
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout_at(asyncio.get_running_loop().time() + EXPIRES + 1):
+                    await self._arrived.wait()
+            except TimeoutError:
+                self._open = 0  # the request was lost with a connection
+        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+
+    async def _ask(self) -> None:
+        if not self._made:
+            await self._bus.jetstream().add_consumer(
+                self._stream,
+                ConsumerConfig(
+                    name=self._durable,
+                    durable_name=self._durable,
+                    filter_subjects=list(self._subjects),
+                    ack_policy=AckPolicy.EXPLICIT,
+                    ack_wait=30,
+                    max_deliver=-1,
+                    max_ack_pending=1000,
+                ),
+            )
+            self._made = True
+        self._asked += 1
+        self._open, self._until = AHEAD, time.monotonic() + EXPIRES + 1
+        request = json.dumps({"batch": AHEAD, "expires": EXPIRES * 10**9}).encode()
+        api = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._durable}"
+        await self._bus.publish(api, request, f"{self._inbox}.{self._asked}")
+
+    async def _hear(self, message: Msg) -> None:
+        status = (message.headers or {}).get("Status")
+        if status is None:
+            self._open -= 1
+            self._waiting.append(message)
+        elif message.subject == f"{self._inbox}.{self._asked}":
+            self._open = 0
+            if status not in ORDINARY:  # the consumer or its stream is gone, or its leader
+                self._made = False
+                await asyncio.sleep(0.5)
+        self._arrived.set()
