@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
 from crafiq.assets.v1.assets_pb2_grpc import AssetsServiceStub
 from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
 from crafiq.generation.v1 import generation_pb2
-from pydantic import SecretStr
+from pydantic import BeforeValidator, SecretStr
 
 from chassis.jobs import Job
 from chassis.pages import Pages
@@ -27,7 +28,7 @@ from services.generation.jobs import Delivery, Queue, Recovery, Work
 from services.generation.repository import Changes, Jobs
 
 CATALOGUE = Path(__file__).parent / "documents" / "catalogue.toml"
-POLL = timedelta(milliseconds=250)
+Seconds = Annotated[timedelta, BeforeValidator(lambda given: timedelta(seconds=float(given)))]
 
 
 class Settings(ServiceSettings):
@@ -39,33 +40,32 @@ class Settings(ServiceSettings):
     openai_seconds: float = 180
     slots: int = 8
     share: int = 4
-    unknown: timedelta = timedelta(minutes=15)
-    lease: timedelta = timedelta(seconds=30)
-    retry: timedelta = timedelta(seconds=1)
+    unknown: Seconds = timedelta(minutes=15)
+    lease: Seconds = timedelta(seconds=30)
+    retry: Seconds = timedelta(seconds=1)
 
 
 @asynccontextmanager
 async def compose(service: Service, settings: Settings) -> AsyncIterator[None]:
     """Wire the service; its connections to the outside close when the block ends."""
     catalogue = Catalogue.parse(CATALOGUE.read_text(encoding="utf-8"))
-    key, secret = settings.request_key.get_secret_value(), settings.openai_api_key.get_secret_value()
+    key, secret = bytes.fromhex(settings.request_key.get_secret_value()), settings.openai_api_key
     async with openai_session() as http, storage_session() as storage:
         openai = OpenAI(http, settings.openai_url, secret, OpenAILimits(settings.openai_seconds))
         routes = {"openai": Route("openai", openai, catalogue.vendors["openai"], settings.openai_sandbox)}
         jobs, library = Jobs(service.db, Changes()), AssetsServiceStub(service.peer("assets"))
         billing, assets = BillingServiceStub(service.peer("billing")), Assets(library, storage)
-        pages = Pages(bytes.fromhex(key))
-        desk = Desk(jobs, catalogue.of(routes), routes, library, billing, pages, bytes.fromhex(key))
+        desk = Desk(jobs, catalogue.of(routes), routes, library, billing, Pages(key), key)
         service.offer(generation_pb2.DESCRIPTOR.services_by_name["GenerationService"], Handler(desk))
         service.listen(Consumers().subscriptions())
         retry = RetryPolicy(first=settings.retry)
         rules = Rules(retry, settings.slots, settings.share, settings.unknown, settings.lease)
         work = Work(jobs, routes, assets, Delivery(jobs, assets, Pictures()), rules)
-        recovery = Job("recovery", settings.lease / 6, Recovery(jobs, rules).run)
-        for job in (recovery, *standard_jobs(service.db)):
+        service.every(Job("recovery", settings.lease / 6, Recovery(jobs, rules).run))
+        for job in standard_jobs(service.db):
             service.every(job)
         service.background(Queue(jobs, work, rules).run)
-        service.background(lambda: jobs.follow(POLL))
+        service.background(jobs.follow)
         yield
 
 

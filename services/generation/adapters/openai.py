@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 import aiohttp
+from pydantic import SecretStr
 
 from services.generation.domain import (
     ContentRefused,
@@ -51,7 +52,7 @@ class AnswerTooLarge(Exception):
 class OpenAI:
     """A `Vendor`. `url` ends in `/v1`; `http` is made by `openai_session`."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, key: str, limits: OpenAILimits) -> None:
+    def __init__(self, http: aiohttp.ClientSession, url: str, key: SecretStr, limits: OpenAILimits) -> None:
         self._http, self._url, self._key, self._limits = http, url.rstrip("/"), key, limits
 
     def fields(self, order: Order) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ class OpenAI:
         )
         async with self._http.post(
             f"{self._url}/images/{action}",
-            headers={"authorization": f"Bearer {self._key}"},
+            headers={"authorization": f"Bearer {self._key.get_secret_value()}"},
             allow_redirects=False,  # where Input goes is decided here, not by an answer
             timeout=timeout,
             **content,

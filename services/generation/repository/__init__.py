@@ -30,6 +30,9 @@ NEWEST: Place = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 OLDEST: Place = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 
+POLL_SECONDS = 0.25
+
+
 class JobGone(Exception):
     """The job is not there, has ended, or belongs to another attempt by now: stop working on it."""
 
@@ -156,11 +159,11 @@ class Jobs:
         """(job, account) of jobs whose fate stayed unknown until their deadline."""
         return await self._db.all(sql.OVERDUE, now=self.now())
 
-    async def follow(self, poll: timedelta) -> None:
+    async def follow(self) -> None:
         """Tell watchers in this process what other processes changed, until cancelled: one query a poll."""
         known: dict[UUID, int] = {}
         while True:
-            await asyncio.sleep(poll.total_seconds())
+            await asyncio.sleep(POLL_SECONDS)
             watched = self.changes.watched
             if not watched:
                 continue

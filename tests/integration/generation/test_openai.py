@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
+from pydantic import SecretStr
 
 from services.generation.adapters.openai import ALLOWED_FIELDS, OpenAI, OpenAILimits, openai_session
 from services.generation.adapters.pictures import type_of
@@ -34,7 +35,9 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 def adapter(http: aiohttp.ClientSession, url: str, key: str = KEY, seconds: float = 20) -> OpenAI:
-    return OpenAI(http, url, key, OpenAILimits(total_seconds=seconds, answer_bytes=8 * 1024 * 1024))
+    return OpenAI(
+        http, url, SecretStr(key), OpenAILimits(total_seconds=seconds, answer_bytes=8 * 1024 * 1024)
+    )
 
 
 def from_words(count: int = 1, prompt: str = "") -> Order:
