@@ -21,7 +21,8 @@ POLL = timedelta(seconds=5)
 _TAKE = Statement(
     text(
         "INSERT INTO leases (name, holder, until, due) VALUES (:name, :holder, :until, :now)"
-        " ON CONFLICT (name) DO UPDATE SET holder = :holder, until = :until WHERE leases.due <= :now AND leases.until <= :now"
+        " ON CONFLICT (name) DO UPDATE SET holder = :holder, until = :until"
+        " WHERE leases.due <= :now AND leases.until <= :now"
     )
 )
 _RENEW = Statement(text("UPDATE leases SET until = :until WHERE name = :name AND holder = :holder"))

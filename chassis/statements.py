@@ -42,15 +42,16 @@ class Statement(Generic[T]):
     def __init__(self, clause: Executable, into: Callable[[Record], T]) -> None: ...
 
     def __init__(self, clause: Executable, into: Any = None) -> None:
-        compiled: Any = clause.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]  # every executable has it
-        self.text: str = compiled.string
-        self.names: tuple[str, ...] = tuple(compiled.positiontup or ())
-        binds = {name: compiled.binds.get(name) for name in self.names}
-        if any(bind is not None and bind.expanding and bind.required for bind in binds.values()):
-            raise TypeError("A list that is passed in: write `= any_(bindparam(...))` in place of `in_`.")
-        asked = {name for name, bind in binds.items() if bind is not None and bind.required}
-        self._asked = frozenset(asked)
-        self._fixed = {name: compiled.params[name] for name in self.names if name not in asked}
+        compiled: Any = clause.compile(dialect=_DIALECT)  # type: ignore[attr-defined]  # every executable has it
+        asked = {name for name, bind in compiled.binds.items() if bind.required}
+        if any(bind.required for bind in compiled.post_compile_params):
+            raise TypeError("A list that is passed in: write `= any_(bindparam(...))` for `in_`.")
+        # `in_` of a literal list becomes one argument an element.
+        expanded = compiled.construct_expanded_state(dict.fromkeys(asked))
+        self.text: str = expanded.statement
+        self.names: tuple[str, ...] = tuple(expanded.positiontup or ())
+        self._asked = asked.intersection(self.names)
+        self._fixed = {name: expanded.parameters[name] for name in self.names if name not in asked}
         is_row = isinstance(into, type) and issubclass(into, SQLModel)
         self.into: Callable[[Record], T] | None = _loader(into) if is_row else into
 
