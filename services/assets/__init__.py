@@ -1,0 +1,1 @@
+"""Every byte that people bring or make."""

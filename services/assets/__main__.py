@@ -1,0 +1,68 @@
+"""Assets, put together: read this and you know everything it works with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from crafiq.assets.v1 import assets_pb2
+from pydantic import SecretStr
+
+from chassis.blobs import BlobStore, Presigner
+from chassis.buckets import Buckets
+from chassis.pages import Pages
+from chassis.service import Service, main
+from chassis.settings import ServiceSettings
+from promises.retention import standard_jobs
+from services.assets.adapters.storage import Places, Storage
+from services.assets.adapters.workshop import Workshop
+from services.assets.consumers import Consumers
+from services.assets.domain import Row
+from services.assets.handler import Desk, Handler
+from services.assets.jobs import Sweeper
+from services.assets.repository import Library, Uploads
+
+
+class Settings(ServiceSettings):
+    """`s3_url`: where storage is, for services and for people; `examined`: files looked at at a time."""
+
+    s3_url: str
+    s3_quarantine: str = "crafiq-quarantine"
+    s3_library: str = "crafiq-library"
+    s3_access_key: SecretStr
+    s3_secret_key: SecretStr
+    examined: int = 2
+
+
+@asynccontextmanager
+async def compose(service: Service, settings: Settings) -> AsyncIterator[Desk]:
+    """Wire the service; its connections to storage and its threads end when the block does."""
+    keys = settings.s3_access_key.get_secret_value(), settings.s3_secret_key.get_secret_value()
+    presigner = Presigner(settings.s3_url, *keys, service.clock)
+    blobs, workshop = BlobStore(presigner), Workshop(settings.examined)
+    places = Places(settings.s3_quarantine, settings.s3_library)
+    storage = Storage(presigner, blobs, Buckets(settings.s3_url, *keys), places)
+    pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
+    uploads, library = Uploads(service.db), Library(service.db)
+    desk = Desk(uploads, library, storage, workshop, pages, service.clock, service.new_id)
+    service.offer(assets_pb2.DESCRIPTOR.services_by_name["AssetsService"], Handler(desk))
+    service.listen(Consumers().subscriptions())
+    sweeper = Sweeper(uploads, library, storage, service.clock)
+    for job in (*sweeper.jobs(), *standard_jobs(service.db)):
+        service.every(job)
+    try:
+        yield desk
+    finally:
+        workshop.close()
+        await blobs.close()
+
+
+async def start() -> None:
+    """Serve until told to stop."""
+    settings = Settings.load()
+    async with Service("assets", settings, metadata=Row.metadata) as service, compose(service, settings):
+        await service.run()
+
+
+if __name__ == "__main__":
+    main(start)

@@ -1,0 +1,7 @@
+"""What an upload and an asset are, and what may happen to them; no I/O, no clock."""
+
+from services.assets.domain.library import Asset, Content, Delivery, Edge, Origin, StoredObject
+from services.assets.domain.rows import Row
+from services.assets.domain.uploads import Declared, Upload
+
+__all__ = ["Asset", "Content", "Declared", "Delivery", "Edge", "Origin", "Row", "StoredObject", "Upload"]

@@ -1,0 +1,55 @@
+"""What the RPCs of this service work with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from chassis.clock import Clock
+from chassis.errors import Refusal
+from chassis.pages import Pages
+from services.assets.adapters.storage import Storage
+from services.assets.adapters.workshop import Workshop
+from services.assets.domain.library import Content
+from services.assets.repository import Library, Uploads
+
+LOG = logging.getLogger("crafiq.assets")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Made once, in `__main__`."""
+
+    uploads: Uploads
+    library: Library
+    storage: Storage
+    workshop: Workshop
+    pages: Pages
+    clock: Clock
+    new_id: Callable[[], UUID]
+
+    async def shelve(self, content: Content) -> UUID:
+        """Write bytes into the library; answers their key.
+
+        The key is noted first, so that what was written and never committed is found and removed.
+        """
+        key = self.new_id()
+        await self.library.note(key, self.clock.now())
+        await self.storage.shelve(key, content)
+        return key
+
+    async def discard(self, key: UUID) -> None:
+        """Remove bytes from quarantine; should storage not answer, the sweeper does it later."""
+        try:
+            await self.storage.discard([key])
+        except Refusal as refusal:
+            LOG.warning("left in quarantine for the sweeper: %s", refusal.reason)
+
+
+class At:
+    """A part of the handler, at its desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk

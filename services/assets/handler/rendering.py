@@ -1,0 +1,51 @@
+"""Names, and rows as messages."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from crafiq.assets.v1 import assets_pb2
+
+from chassis.errors import Refusal
+from services.assets.domain.library import Asset
+from services.assets.domain.refusals import AssetNotFound, UploadNotFound
+
+
+def asset_id(name: str) -> UUID:
+    """The id in `assets/{uuid}`; raises AssetNotFound: what can't be a name names nothing."""
+    return _id(name, "assets/", AssetNotFound(asset=name))
+
+
+def upload_id(name: str) -> UUID:
+    """The id in `uploads/{uuid}`; raises UploadNotFound."""
+    return _id(name, "uploads/", UploadNotFound(upload=name))
+
+
+def _id(name: str, collection: str, otherwise: Refusal) -> UUID:
+    text = name.removeprefix(collection)
+    try:
+        found = UUID(text)
+    except ValueError:
+        raise otherwise from None
+    if str(found) != text:
+        raise otherwise
+    return found
+
+
+def asset(row: Asset, *, titled: bool = True) -> assets_pb2.Asset:
+    """An asset as its owner sees it; without its title as other services do."""
+    message = assets_pb2.Asset(
+        name=row.name,
+        title=row.title if titled else "",
+        kind=assets_pb2.MediaKind.Value(row.kind),
+        origin=assets_pb2.Origin.Value(row.origin),
+        content_type=row.content_type,
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+        width=row.width,
+        height=row.height,
+        generation=f"generations/{row.generation}" if row.generation else "",
+        etag=row.etag,
+    )
+    message.create_time.FromDatetime(row.created_at)
+    return message

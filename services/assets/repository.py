@@ -1,0 +1,250 @@
+"""Every query of assets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from asyncpg import UniqueViolationError
+from google.protobuf.message import Message
+from sqlalchemy import bindparam, select, text
+from sqlmodel import col
+
+from chassis.db import Contended, Database, Statement, Transaction, scalar
+from services.assets.domain.library import Asset, Delivery, Edge, Origin, StoredObject
+from services.assets.domain.media import MediaKind
+from services.assets.domain.refusals import AssetNotFound, UploadExpired, UploadNotFound, UploadsTooMany
+from services.assets.domain.rows import UPLOAD_OPEN
+from services.assets.domain.uploads import OPEN_AT_MOST, Upload
+
+# Two uploads that one person opens at once are counted one after the other. This lock is not in the
+# way of those who add rows for the person.
+LOCK_SUBJECT = Statement(
+    text("SELECT account FROM subjects WHERE account = :account FOR NO KEY UPDATE"), scalar
+)
+OPEN_UPLOADS = Statement(
+    text(
+        "SELECT count(*) FROM uploads WHERE account = :account AND opened_at > :since "
+        "AND completed_at IS NULL AND refusal IS NULL"
+    ),
+    scalar,
+)
+_UPLOAD = select(Upload).where(
+    col(Upload.id) == bindparam("upload"), col(Upload.account) == bindparam("owner")
+)
+UPLOAD = Statement(_UPLOAD, Upload)
+UPLOAD_LOCKED = Statement(_UPLOAD.with_for_update(), Upload)
+END_UPLOADS = Statement(
+    text(
+        "DELETE FROM uploads WHERE (opened_at <= :opened_before AND completed_at IS NULL) "
+        "OR opened_at <= :completed_before"
+    )
+)
+WANTED = Statement(
+    text(
+        "SELECT quarantine FROM uploads WHERE quarantine = ANY(:keys) "
+        "AND completed_at IS NULL AND refusal IS NULL"
+    ),
+    scalar,
+)
+
+_ASSET = select(Asset).where(col(Asset.id) == bindparam("asset"), col(Asset.account) == bindparam("owner"))
+ASSET = Statement(_ASSET, Asset)
+ASSET_LOCKED = Statement(_ASSET.with_for_update(), Asset)
+ASSETS = Statement(text("SELECT * FROM assets WHERE id = ANY(:ids) AND account = :owner"), Asset)
+# Nobody deletes them until the lineage that names them is committed.
+PARENTS = Statement(
+    text("SELECT * FROM assets WHERE id = ANY(:ids) AND account = :owner FOR KEY SHARE"), Asset
+)
+OUTPUT = Statement(
+    text("SELECT * FROM assets WHERE generation = :made_by AND output_index = :number AND account = :owner"),
+    Asset,
+)
+PAGE = Statement(
+    text(
+        """
+        SELECT * FROM assets WHERE account = :owner AND (created_at, id) < (:before, :before_id)
+          AND (CAST(:wanted_kind AS text) IS NULL OR kind = :wanted_kind)
+          AND (CAST(:wanted_origin AS text) IS NULL OR origin = :wanted_origin)
+        ORDER BY created_at DESC, id DESC LIMIT :most
+        """
+    ),
+    Asset,
+)
+SHELVE = Statement(
+    text(
+        "UPDATE objects SET asset = :owner, shelved = TRUE "
+        "WHERE key = :object_key AND asset IS NULL AND NOT shelved"
+    )
+)
+# Marked before they are removed: whoever wrote one of them and is late can't shelve it any more.
+LOOSE = Statement(
+    text(
+        """
+        UPDATE objects SET shelved = TRUE WHERE key IN (
+          SELECT key FROM objects WHERE asset IS NULL AND (shelved OR noted_at <= :noted_before)
+          LIMIT :most FOR UPDATE SKIP LOCKED)
+        RETURNING key
+        """
+    ),
+    scalar,
+)
+FORGET = Statement(text("DELETE FROM objects WHERE key = ANY(:keys) AND asset IS NULL"))
+
+THE_END = datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which assets of a library; None is any."""
+
+    kind: MediaKind | None = None
+    origin: Origin | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.origin}"
+
+
+class Uploads:
+    """Uploads of people."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def open(self, upload: Upload, request_id: str, request: Message) -> Upload:
+        """Keep a new upload, or find the one that this request opened before.
+
+        Raises UploadsTooMany, UploadExpired, RequestIdReused, SubjectUnknown.
+        """
+        async with self._db.transaction() as tx:
+            earlier = await tx.replay(upload.account, request_id, request, result=upload.name)
+            if earlier is None:
+                await tx.first(LOCK_SUBJECT, account=upload.account)
+                since = upload.opened_at - UPLOAD_OPEN
+                if await tx.one(OPEN_UPLOADS, account=upload.account, since=since) >= OPEN_AT_MOST:
+                    raise UploadsTooMany(limit=OPEN_AT_MOST)
+                await tx.insert(upload)
+                return upload
+        found = await self._db.first(
+            UPLOAD, upload=UUID(earlier.removeprefix("uploads/")), owner=upload.account
+        )
+        if found is None:
+            raise UploadExpired
+        return found
+
+    async def get(self, account: UUID, upload: UUID) -> Upload:
+        """A person's upload; raises UploadNotFound."""
+        found = await self._db.first(UPLOAD, upload=upload, owner=account)
+        if found is None:
+            raise UploadNotFound(upload=f"uploads/{upload}")
+        return found
+
+    async def save(self, upload: Upload) -> None:
+        """Write what became of it."""
+        await self._db.update(upload)
+
+    async def end(self, *, opened_before: datetime, completed_before: datetime) -> None:
+        """Forget uploads: those not completed, opened before a time; all, opened before another."""
+        await self._db.execute(END_UPLOADS, opened_before=opened_before, completed_before=completed_before)
+
+    async def wanted(self, keys: Sequence[UUID]) -> set[UUID]:
+        """Which of these keys in quarantine belong to an open upload."""
+        return set(await self._db.all(WANTED, keys=list(keys)))
+
+
+class Library:
+    """Assets of people, and the objects that are theirs."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def get(self, account: UUID, asset: UUID) -> Asset:
+        """A person's asset; raises AssetNotFound."""
+        found = await self._db.first(ASSET, asset=asset, owner=account)
+        if found is None:
+            raise AssetNotFound(asset=f"assets/{asset}")
+        return found
+
+    async def those(self, account: UUID, assets: Sequence[UUID]) -> list[Asset]:
+        """A person's assets in this order; raises AssetNotFound for the first that is not there."""
+        found = {asset.id: asset for asset in await self._db.all(ASSETS, ids=list(assets), owner=account)}
+        for asset in assets:
+            if asset not in found:
+                raise AssetNotFound(asset=f"assets/{asset}")
+        return [found[asset] for asset in assets]
+
+    async def page(
+        self, account: UUID, which: Filter, after: tuple[datetime, UUID], most: int
+    ) -> list[Asset]:
+        """Up to `most` assets, newest first, after a position (`THE_END` is before all)."""
+        before, before_id = after
+        return await self._db.all(
+            PAGE, owner=account, before=before, before_id=before_id, most=most,
+            wanted_kind=which.kind, wanted_origin=which.origin,
+        )  # fmt: skip
+
+    async def output(self, delivery: Delivery) -> Asset | None:
+        """What is already stored as this Output."""
+        return await self._db.first(
+            OUTPUT, made_by=delivery.generation, number=delivery.index, owner=delivery.account
+        )
+
+    async def rename(self, account: UUID, asset: UUID, title: str, etag: str) -> Asset:
+        """Change a title; raises AssetNotFound, EtagMismatch or TitleNotAllowed."""
+        async with self._db.transaction() as tx:
+            found = await tx.first(ASSET_LOCKED, asset=asset, owner=account)
+            if found is None:
+                raise AssetNotFound(asset=f"assets/{asset}")
+            found.rename(title, etag)
+            await tx.update(found)
+        return found
+
+    async def note(self, key: UUID, now: datetime) -> None:
+        """An object is about to be written under this key."""
+        await self._db.insert(StoredObject(key=key, asset=None, noted_at=now, shelved=False))
+
+    async def take_in(self, upload: Upload, asset: Asset) -> Asset:
+        """Commit an uploaded asset with its object; answers the one that is there if somebody was faster.
+
+        Raises UploadNotFound if the upload ended meanwhile, AssetNotFound if the asset came and went.
+        """
+        async with self._db.transaction() as tx:
+            current = await tx.first(UPLOAD_LOCKED, upload=upload.id, owner=upload.account)
+            if current is None:
+                raise UploadNotFound(upload=upload.name)
+            if current.completed_at is None:
+                await self._shelve(tx, asset)
+                await tx.update(upload)
+                return asset
+        return await self.get(upload.account, upload.asset)
+
+    async def _shelve(self, tx: Transaction, asset: Asset) -> None:
+        await tx.insert(asset)
+        if not await tx.execute(SHELVE, owner=asset.id, object_key=asset.object):
+            raise Contended  # swept away: it took an hour to write
+
+    async def store(self, delivery: Delivery, asset: Asset) -> Asset:
+        """Commit an Output with its object and lineage; answers the one that is there if it came before."""
+        try:
+            async with self._db.transaction() as tx:
+                parents = await tx.all(PARENTS, ids=list(delivery.inputs), owner=delivery.account)
+                asset.descend(parents, len(set(delivery.inputs)))
+                await self._shelve(tx, asset)
+                for parent in parents:
+                    await tx.insert(Edge(output=asset.id, input=parent.id, account=delivery.account))
+        except UniqueViolationError:
+            stored = await self.output(delivery)
+            if stored is None:
+                raise
+            return stored
+        return asset
+
+    async def loose(self, noted_before: datetime, most: int) -> list[UUID]:
+        """Keys of objects that lost their asset, or were noted before a time and never had one."""
+        return await self._db.all(LOOSE, noted_before=noted_before, most=most)
+
+    async def forget(self, keys: Sequence[UUID]) -> None:
+        """These objects are gone."""
+        await self._db.execute(FORGET, keys=list(keys))
