@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli import lifecycle, status
+from deploy.local.infra import SERVICES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     up.add_argument(
         "--with-parent", action="store_true", help="end when the process that started this one does"
     )
+    up.add_argument("--services", help="start only these (a,b), or none: servers and sandbox alone")
     commands.add_parser("down", help="stop the platform of this state folder and wait until it has")
     commands.add_parser("status", help="processes, ports, memory and uptime at a glance")
     demo = commands.add_parser("demo", help="run the main job on a picture and write a report")
@@ -28,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = parser.parse_args(arguments)
     match told.command:
         case "up":
-            return asyncio.run(lifecycle.up(with_parent=told.with_parent))
+            return asyncio.run(lifecycle.up(_named(told.services), with_parent=told.with_parent))
         case "down":
             return lifecycle.down()
         case "status":
@@ -37,6 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _demo(told.file, told.prompt)
     parser.print_help()
     return 0
+
+
+def _named(services: str | None) -> list[str]:
+    if services is None:
+        return list(SERVICES)
+    return [name for name in services.split(",") if name in SERVICES]
 
 
 def _demo(file: Path | None, prompt: str | None) -> int:

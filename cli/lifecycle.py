@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -41,18 +43,20 @@ def settings() -> LauncherSettings | None:
         return None
 
 
-async def up(*, with_parent: bool) -> int:
-    """Start everything and stay until Ctrl-C or SIGTERM; answers the exit code.
+async def up(services: Sequence[str], *, with_parent: bool) -> int:
+    """Start these services and what they need, stay until Ctrl-C or SIGTERM; answers the exit code.
 
     `with_parent`: end as well when the process that started this one ends, however it does.
     """
+    # nats-py's TLS connections end with a warning that says nothing to anyone.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     if with_parent:
         _end_with_parent()
     told = settings()
     if told is None:
         return WRONG_SETTINGS
     try:
-        await _serve(told)
+        await _serve(told, services)
     except (StartFailed, PortTaken, StateError) as failure:
         print(f"\n{failure}", file=sys.stderr)
         return CANNOT_START
@@ -102,13 +106,13 @@ class _Stop:
             self.task.cancel()
 
 
-async def _serve(told: LauncherSettings) -> None:
+async def _serve(told: LauncherSettings, services: Sequence[str]) -> None:
     began = time.monotonic()
     stop = _Stop(asyncio.current_task())
     for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.on_signal)
     say(f"Crafiq starts; its state is in {told.state}")
-    async with Platform(told, announce=say) as platform:
+    async with Platform(told, services=services, announce=say) as platform:
         stop.starting = False
         _greet(platform, time.monotonic() - began)
         await stop.wanted.wait()

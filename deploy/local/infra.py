@@ -43,11 +43,13 @@ class Infra:
     async def __aenter__(self) -> Self:
         self.state.acquire()
         try:
+            # A launcher that was killed could not take it back.
+            self.state.endpoints.unlink(missing_ok=True)
             await self.fleet.await_leftovers()
             self.ports.load()
             self.choose()
-            await self.start()
             self.ports.save()
+            await self.start()
         except BaseException:
             await self.stop()
             raise

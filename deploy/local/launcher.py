@@ -44,7 +44,6 @@ class Platform(Infra):
 
     def choose(self) -> None:
         """As for the servers, and for everything else."""
-        self.state.endpoints.unlink(missing_ok=True)
         super().choose()
         self.gateway = Gateway(self.state, self.ports, self._settings)
         self.topology = Topology(self, self._settings, self.gateway.url)

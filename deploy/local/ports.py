@@ -50,9 +50,8 @@ class Ports:
     def take_exactly(self, name: str, port: int) -> int:
         """This port and no other; raises PortTaken."""
         if not self._hold(name, port):
-            raise PortTaken(
-                f"Port {port}, asked for by CRAFIQ_{name.upper()}_PORT, is taken: free it or name another."
-            )
+            setting = f"CRAFIQ_{name.upper()}_PORT"
+            raise PortTaken(f"Port {port}, which {setting} asks for, is taken: free it or name another.")
         return port
 
     def take_near(self, name: str, first: int) -> int:

@@ -1,0 +1,90 @@
+# Everything that people and machines do here. `make help` lists it.
+SHELL := /bin/sh
+.SHELLFLAGS := -eu -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+INSTALLED := $(VENV)/.installed
+LOCKS := identity assets generation billing privacy sandbox local dev
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.11
+# The one Python that this runs on, under whatever name it has.
+PYTHON ?= $(shell for name in python3.11 python3 python; do \
+	if command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; \
+	then echo $$name; break; fi; done)
+
+export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
+# With it set, every start would compile every import again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup up down status demo test test-full check proto lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(INSTALLED) ## make the virtual environment, from hash-pinned locks; done by the others when it has to be
+
+$(INSTALLED): requirements/dev.txt requirements/uv.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Crafiq runs on Python 3.11, which is not here: install it, or name it: make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; fi
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+		echo "Crafiq runs on Python 3.11; $(PYTHON) is another version." >&2; exit 1; }
+	@echo "Setting up $(VENV); the first time this downloads the servers."
+	@[ -x $(PY) ] || "$(PYTHON)" -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip sync --python $(PY) --require-hashes --compile-bytecode requirements/dev.txt
+	@touch $@
+
+up: setup ## start the platform and stay until Ctrl-C; prints where everything is
+	@exec $(PY) -m cli up --with-parent
+
+down: setup ## stop the platform of this state folder and wait until it has
+	@$(PY) -m cli down
+
+status: setup ## what runs: processes, ports, memory, uptime
+	@$(PY) -m cli status
+
+demo: setup ## run the main job on a real photo; FILE=my.jpg PROMPT="..." for yours
+	@$(PY) -m cli demo $${FILE:+--file "$$FILE"} $${PROMPT:+--prompt "$$PROMPT"}
+
+test: check ## every check and test, on real servers that it starts and stops; what .ci/run calls
+	@echo "== tests"
+	@$(PY) -m pytest -m "not slow"
+
+test-full: check ## the slow tests as well
+	@echo "== tests, the slow ones too"
+	@$(PY) -m pytest
+
+check: setup ## format, lint, types, import contracts, protos, generated files
+	@echo "== format and lint"
+	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ." >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@echo "== types"
+	@$(BIN)/mypy --no-error-summary
+	@echo "== import contracts"
+	@$(BIN)/lint-imports --no-logo > $(VENV)/imports.log || { cat $(VENV)/imports.log >&2; exit 1; }
+	@echo "== protos"
+	@$(BIN)/buf lint gen/crafiq.binpb --path crafiq --config proto/buf.yaml
+	@echo "== generated files"
+	@$(PY) -m tools.proto --check
+	@$(PY) -m tools.gateway --check
+	@$(PY) -m tools.documents --check
+
+proto: setup ## generate from proto/: gen/, the gateway's routes, the tables of ARCHITECTURE.md
+	@$(PY) -m tools.proto
+	@$(PY) -m tools.gateway
+	@$(PY) -m tools.documents
+
+lock: setup ## pin requirements/*.txt from pyproject.toml; UPGRADE=1 takes newer versions
+	@echo uv | $(COMPILE) $(if $(UPGRADE),--upgrade) - -o requirements/uv.txt
+	@for group in $(LOCKS); do \
+		echo "requirements/$$group.txt"; \
+		$(COMPILE) $(if $(UPGRADE),--upgrade) --group $$group -o requirements/$$group.txt; \
+	done
+
+clean: ## remove what can be made again (.venv, caches); the platform's state stays
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,195 @@
+"""`crafiq up` as a person meets it: taken ports, two of them, a killed one, and what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+
+from chassis.testing import eventually
+from deploy.local.fleet import start_ticks
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def _command(state: Path, *arguments: str, **settings: str) -> dict[str, Any]:
+    environment = {
+        **os.environ,
+        "CRAFIQ_STATE": str(state),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
+        **settings,
+    }
+    return {"args": [sys.executable, "-m", "cli", *arguments], "cwd": ROOT, "env": environment}
+
+
+def _run(state: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    command = _command(state, *arguments, **settings)
+    return subprocess.run(**command, capture_output=True, text=True, timeout=50, check=False)
+
+
+def _launch(state: Path, said: Path, **settings: str) -> subprocess.Popen[bytes]:
+    state.mkdir(exist_ok=True)
+    with said.open("wb") as out:
+        return subprocess.Popen(
+            **_command(state, "up", "--services", "none", **settings), stdout=out, stderr=out
+        )
+
+
+@asynccontextmanager
+async def _up(state: Path, **settings: str) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """A launcher of servers and sandbox alone, once it is ready; what it said is in `said.txt`."""
+    said = state / "said.txt"
+    launcher = _launch(state, said, **settings)
+    try:
+        await eventually(lambda: "is up" in said.read_text() or launcher.poll() is not None, timeout=40)
+        assert launcher.poll() is None, said.read_text()
+        yield launcher
+    finally:
+        if launcher.poll() is None:
+            launcher.send_signal(signal.SIGINT)
+        await asyncio.to_thread(launcher.wait, 40)
+
+
+def _processes(state: Path) -> dict[int, int]:
+    """The processes that were written down and run: pid to start time, with those that they started."""
+    written = json.loads((state / "processes.json").read_text())
+    mine = {entry["pid"] for entry in written}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent in mine:
+            mine.add(int(path.parent.name))
+    return {pid: ticks for pid in mine if (ticks := start_ticks(pid)) is not None}
+
+
+def _endpoints(state: Path) -> dict[str, Any]:
+    return dict(json.loads((state / "endpoints.json").read_text()))
+
+
+@contextmanager
+def _occupied(port: int = 0) -> Iterator[int]:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_named(tmp_path: Path) -> None:
+    with _occupied() as port:
+        answer = _run(tmp_path / "state", "up", CRAFIQ_GATEWAY_PORT=str(port))
+    assert answer.returncode == 1
+    assert f"Port {port}, which CRAFIQ_GATEWAY_PORT asks for, is taken" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert not (tmp_path / "state" / "endpoints.json").exists()
+
+
+def test_a_setting_that_makes_no_sense_is_named(tmp_path: Path) -> None:
+    answer = _run(tmp_path / "state", "up", CRAFIQ_GATEWAY_PORT="many")
+    assert answer.returncode == 2
+    assert "CRAFIQ_GATEWAY_PORT" in answer.stderr
+
+
+async def test_a_second_launcher_in_the_same_folder_is_told_so(running: Path) -> None:
+    answer = await asyncio.to_thread(_run, running, "up")
+    assert answer.returncode == 1
+    assert f"already running in {running}" in answer.stderr
+    assert (running / "endpoints.json").exists()
+
+
+async def test_status_shows_every_process(running: Path) -> None:
+    shown = await asyncio.to_thread(_run, running, "status")
+    assert shown.returncode == 0
+    names = [line.split()[0] for line in shown.stdout.splitlines() if " running " in line]
+    assert {"launcher", "postgres", "nats", "s3", "sandbox-openai", "sandbox-smtp"} == set(names)
+
+
+async def test_what_the_endpoints_name_is_there(running: Path) -> None:
+    found = _endpoints(running)
+    assert (running / "endpoints.json").stat().st_mode & 0o077 == 0
+    assert set(found) == {"gateway", "inbox", "sandbox", "postgres", "nats", "s3", "metrics"}
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{found['inbox']}/messages", params={"to": "nobody@example.com"}) as answer:
+            assert await answer.json() == []
+        async with http.get(f"{found['sandbox']['openai']}/v1/models") as answer:
+            assert answer.status == 401
+
+
+async def test_down_stops_everything_and_the_state_survives(tmp_path: Path) -> None:
+    async with _up(tmp_path) as launcher:
+        connection = await asyncpg.connect(_endpoints(tmp_path)["postgres"])
+        await connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+        await connection.close()
+        started = _processes(tmp_path)
+        answer = await asyncio.to_thread(_run, tmp_path, "down")
+        assert answer.returncode == 0, answer.stderr
+        assert launcher.wait(1) == 0
+        assert not [pid for pid, ticks in started.items() if start_ticks(pid) == ticks]
+        assert not (tmp_path / "endpoints.json").exists()
+        assert (await asyncio.to_thread(_run, tmp_path, "down")).returncode == 0
+    async with _up(tmp_path):
+        connection = await asyncpg.connect(_endpoints(tmp_path)["postgres"])
+        assert await connection.fetchval("SELECT one FROM kept") == 1
+        await connection.close()
+
+
+async def test_a_launcher_that_is_killed_leaves_nothing_and_its_successor_finds_the_state(
+    tmp_path: Path,
+) -> None:
+    async with _up(tmp_path) as launcher:
+        connection = await asyncpg.connect(_endpoints(tmp_path)["postgres"])
+        await connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+        await connection.close()
+        started = _processes(tmp_path)
+        assert len(started) > 10  # PostgreSQL's own children among them
+        launcher.kill()
+        await asyncio.to_thread(launcher.wait)
+    async with _up(tmp_path):  # at once: it waits for what is still ending
+        assert not [pid for pid, ticks in started.items() if start_ticks(pid) == ticks]
+        connection = await asyncpg.connect(_endpoints(tmp_path)["postgres"])
+        assert await connection.fetchval("SELECT one FROM kept") == 1
+        await connection.close()
+
+
+@pytest.mark.parametrize("name", ["postgres", "nats", "s3", "sandbox-smtp"])
+async def test_a_process_that_falls_is_started_again(running: Path, name: str) -> None:
+    def pid() -> int:
+        return next(
+            int(p["pid"]) for p in json.loads((running / "processes.json").read_text()) if p["name"] == name
+        )
+
+    before = pid()
+    os.kill(before, signal.SIGKILL)
+    await eventually(lambda: pid() != before and start_ticks(pid()) is not None, timeout=10)
+    if name == "postgres":
+        await eventually(lambda: _connects(_endpoints(running)["postgres"]), timeout=20)
+
+
+async def _connects(dsn: str) -> bool:
+    try:
+        connection = await asyncpg.connect(dsn)
+    except (OSError, asyncpg.PostgresError):
+        return False
+    await connection.close()
+    return True
+
+
+@pytest.fixture(scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
+    state = tmp_path_factory.mktemp("running")
+    async with _up(state):
+        yield state
