@@ -39,9 +39,13 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Desk]:
     """Wire the service; its connections to storage and its threads end when the block does."""
     keys = settings.s3_access_key.get_secret_value(), settings.s3_secret_key.get_secret_value()
     presigner = Presigner(settings.s3_url, *keys, service.clock)
-    blobs, workshop = BlobStore(presigner), Workshop(settings.examined)
+    blobs, buckets, workshop = (
+        BlobStore(presigner),
+        Buckets(settings.s3_url, *keys),
+        Workshop(settings.examined),
+    )
     places = Places(settings.s3_quarantine, settings.s3_library)
-    storage = Storage(presigner, blobs, Buckets(settings.s3_url, *keys), places)
+    storage = Storage(presigner, blobs, buckets, places)
     pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
     uploads, library = Uploads(service.db), Library(service.db)
     desk = Desk(uploads, library, storage, workshop, pages, service.clock, service.new_id)
@@ -54,6 +58,7 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Desk]:
         yield desk
     finally:
         workshop.close()
+        buckets.close()
         await blobs.close()
 
 

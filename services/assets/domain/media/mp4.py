@@ -75,7 +75,7 @@ def _boxes(content: bytearray, start: int, end: int) -> Iterator[_Box]:
 def _kept(content: bytearray, start: int, end: int, kinds: frozenset[bytes]) -> list[_Box]:
     """The boxes of these kinds; all others are blanked."""
     kept = []
-    for box in at_most(_MOST_BOXES, list(_boxes(content, start, end))):
+    for box in at_most(_MOST_BOXES, _boxes(content, start, end)):
         if box.kind in _FRAGMENTED:
             raise ContentUnsupported(problem="it is fragmented MP4")
         if box.kind in kinds:

@@ -21,7 +21,9 @@ def clean(data: bytes) -> Cleaned:
     """Keep all of it; raises ContentDamaged if it is none."""
     if not is_text(data):
         raise ContentDamaged(problem="it is not UTF-8 text")
-    content = data.removeprefix(codecs.BOM_UTF8)
+    content = data
+    while content.startswith(codecs.BOM_UTF8):
+        content = content.removeprefix(codecs.BOM_UTF8)
     if not content:
         raise ContentDamaged(problem="it is empty")
     return Cleaned((content,))
