@@ -11,7 +11,7 @@ import asyncpg
 
 from chassis.errors import Aborted, AlreadyExists, SubjectUnknown, Unavailable
 
-FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """What a query may raise because of the database or the way to it (timeouts are OSErrors)."""
 
 _CONTENDED = (
@@ -25,6 +25,7 @@ _UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutting down, starting up, statement timeout
     asyncpg.InsufficientResourcesError,  # too many connections, disk full
+    asyncpg.InternalClientError,  # what asyncpg makes of a server that ended between two of its messages
     OSError,
 )
 _KEY = re.compile(r"=\(([0-9a-f-]{36})\)")

@@ -58,7 +58,7 @@ def _writes(only_if: Any = None) -> Insert:
         bindparam("event_subjects", type_=ARRAY(Text)),
         bindparam("event_payloads", type_=ARRAY(LargeBinary)),
     ]
-    event = func.unnest(*arrays).table_valued(*_COLUMNS[:3])
+    event = func.unnest(*arrays).table_valued(*_COLUMNS[:3]).render_derived()
     shared = (bindparam("event_traceparent", type_=Text), bindparam("event_created", type_=_TIME))
     source = select(*event.c, *shared)
     return insert(OUTBOX).from_select(_COLUMNS, source if only_if is None else source.where(exists(only_if)))

@@ -134,7 +134,7 @@ async def _scratch(admin_url: str) -> AsyncIterator[str]:
     name = f"scratch_{uuid4().hex}"
     connection = await asyncpg.connect(admin_url)
     try:
-        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
         try:
             yield re.sub(r"/[^/?]*\?", f"/{name}?", admin_url, count=1)
         finally:

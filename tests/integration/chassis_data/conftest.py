@@ -19,13 +19,13 @@ from nats.aio.client import Client
 from nats.js.api import StreamConfig
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
-from tests.integration.chassis_data.rows import Row
 
 from chassis import events
 from chassis.clock import Clock
 from chassis.db import Database
 from deploy.local import binaries
 from deploy.local.infra import Infra
+from tests.integration.chassis_data.rows import Row
 
 KEY = b"k" * 32
 
@@ -35,7 +35,7 @@ async def database_url(infra: Infra) -> AsyncIterator[str]:
     """A fresh database with the tables of `rows`."""
     name = f"test_{uuid4().hex}"
     admin = await asyncpg.connect(infra.postgres.admin_dsn)
-    await admin.execute(f"CREATE DATABASE {name}")
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
     url = re.sub(r"/[^/?]*\?", f"/{name}?", infra.postgres.admin_dsn, count=1)
 
     async def connect() -> Any:
@@ -58,7 +58,7 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def sql(database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+async def sql(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A bare connection, to look from outside."""
     connection = await asyncpg.connect(database_url)
     yield connection
@@ -66,7 +66,7 @@ async def sql(database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Rec
 
 
 @pytest.fixture
-def new_account(sql: asyncpg.Connection[asyncpg.Record]) -> Callable[[], Any]:
+def new_account(sql: asyncpg.Connection) -> Callable[[], Any]:
     """Makes accounts that live."""
 
     async def make() -> UUID:

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import ARRAY, Uuid, any_, bindparam, func, select, text, update
 from sqlmodel import col
-from tests.integration.chassis_data.rows import Mood, Note, Tally, Work
 
 from chassis.db import Contended, Database, Statement, scalar
+from tests.integration.chassis_data.rows import Mood, Note, Tally, Work
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 NOTE = Statement(select(Note).where(col(Note.id) == bindparam("note")), Note)
