@@ -42,7 +42,8 @@ class Service:
     `background` say what the service does; `run` serves until SIGTERM or SIGINT and drains.
 
     `jwks` gives the keys of access tokens as JSON bytes; without it identity is asked. The
-    migrations are those of the package `services.<name>`; `metadata` has its tables, for what is derived from them.
+    migrations are those of the package `services.<name>`; `metadata` has its tables, for what is
+    derived from them.
     """
 
     db: Database

@@ -126,7 +126,7 @@ class AccessTokens:
                 return None
             key = await self._key(str(header.get("kid")), now)
             return None if key is None else _read(jwt.decode(token, key, algorithms=["ES256"]).claims, now)
-        except (JoseError, ValueError, KeyError, TypeError):
+        except (JoseError, ValueError, KeyError, TypeError, OverflowError):
             return None
 
     async def _key(self, kid: str, now: datetime) -> ECKey | None:

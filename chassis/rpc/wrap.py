@@ -74,17 +74,14 @@ class Wrapped:
             (True, True): grpc.stream_stream_rpc_method_handler,
         }[self._streams_in, self._streams_out]
         serve = self._serve_many if self._streams_out else self._serve_one
-        handler: grpc.RpcMethodHandler[Any, Any] = make(
-            serve, self._request.FromString, self._response.SerializeToString
-        )
+        handler: grpc.RpcMethodHandler[Any, Any] = make(serve, None, self._response.SerializeToString)
         return handler
 
     async def _serve_one(self, request: Any, context: Context) -> Message:
         call, span = self._begin(context)
         try:
             call.caller = await self._admit(peer_service(context.peer_identities()), call.metadata)
-            checked = self._checked(request)
-            response = await (self._run if call.bounded else self._run_bounded)(checked, call)
+            response = await (self._run if call.bounded else self._run_bounded)(self._read(request), call)
             if call.headers:
                 await context.send_initial_metadata(tuple(call.headers))
         except Exception as error:
@@ -101,7 +98,7 @@ class Wrapped:
         call, span = self._begin(context)
         try:
             call.caller = await self._admit(peer_service(context.peer_identities()), call.metadata)
-            async with aclosing(self._handle(self._checked(request), call)) as responses:
+            async with aclosing(self._handle(self._read(request), call)) as responses:
                 async for response in responses:
                     if call.headers:
                         await context.send_initial_metadata(tuple(call.headers))
@@ -123,11 +120,13 @@ class Wrapped:
         span = telemetry.begin(self.name, metadata.get("traceparent", ""))
         return Call(self.name, metadata, context.time_remaining(), self._around.tokens.alive), span
 
-    def _checked(self, request: Any) -> Any:
-        if self._streams_in:
-            return _each_checked(request)
-        check(request)
-        return request
+    def _read(self, request: Any) -> Any:
+        """Bytes become messages only here, after it is known who sends them."""
+        return self._read_each(request) if self._streams_in else check(self._request, request)
+
+    async def _read_each(self, requests: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+        async for request in requests:
+            yield check(self._request, request)
 
     async def _run(self, request: Any, call: Call) -> Message:
         try:
@@ -181,9 +180,3 @@ class Wrapped:
         if call.headers:
             await context.send_initial_metadata(tuple(call.headers))
         await context.abort(CODES[status.code], status.message, statuses.trailers(status, refusal))
-
-
-async def _each_checked(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
-    async for request in requests:
-        check(request)
-        yield request
