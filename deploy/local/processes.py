@@ -87,7 +87,7 @@ class Supervised:
 
     async def start(self) -> None:
         """Start it and wait until it is ready; raises StartFailed."""
-        _rotate(self.log)
+        rotate(self.log)
         until = time.monotonic() + self.program.ready_seconds
         for attempt in range(self.program.tries):
             process = await self._spawn()
@@ -202,8 +202,8 @@ def _send(process: Process, number: signal.Signals) -> None:
         process.send_signal(number)
 
 
-def _rotate(log: Path) -> None:
-    """Keep logs small: at a start, a large one moves aside."""
+def rotate(log: Path) -> None:
+    """Keep logs small: called at a start; a large one moves aside, three are kept."""
     if not log.exists() or log.stat().st_size < LOG_BYTES:
         return
     for number in range(LOGS_KEPT, 0, -1):

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from deploy.local import seaweed
 from deploy.local.infra import SERVICES, Infra
 from deploy.local.probes import accepts
-from deploy.local.processes import Program, environment
+from deploy.local.processes import Program, environment, rotate
 from deploy.local.secret_files import key, password
 from deploy.local.settings import ROOT, LauncherSettings
 from deploy.local.state import write_private
@@ -94,7 +94,8 @@ class Topology:
         return environment(PYTHONPATH=f"{ROOT}:{ROOT / 'gen'}", CRAFIQ_SECRETS_DIR=folder, **own)
 
     def _common(self, name: str) -> Mapping[str, str]:
-        traces = self._infra.state.folder("traces")
+        trace = self._infra.state.folder("traces") / f"{name}.jsonl"
+        rotate(trace)
         return {
             "CRAFIQ_LISTEN": f"127.0.0.1:{self.services[name]}",
             "CRAFIQ_METRICS_LISTEN": f"127.0.0.1:{self.metrics[name]}",
@@ -102,7 +103,7 @@ class Topology:
             "CRAFIQ_NATS_URL": self._infra.nats.url,
             "CRAFIQ_PEERS": json.dumps(self.peers),
             "CRAFIQ_PUBLIC_URL": self._public_url,
-            "CRAFIQ_TRACE_FILE": str(traces / f"{name}.jsonl"),
+            "CRAFIQ_TRACE_FILE": str(trace),
             "CRAFIQ_TRACE_RATIO": "0.1",
             "CRAFIQ_LOG_LEVEL": "INFO",
         }

@@ -1,0 +1,88 @@
+"""What the processes are told, and what they are not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.infra import SERVICES
+from deploy.local.launcher import Platform
+from deploy.local.processes import Program
+from deploy.local.settings import LauncherSettings
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    return tmp_path / "env"
+
+
+@pytest.fixture
+def platform(tmp_path: Path, env_file: Path) -> Iterator[Platform]:
+    """Everything settled, nothing started."""
+    settings = LauncherSettings(state=tmp_path / "state", env_file=env_file)
+    platform = Platform(settings, chance=random.Random())
+    platform.state.folder()
+    platform.choose()
+    yield platform
+    platform.ports.close()
+
+
+def _programs(platform: Platform) -> list[Program]:
+    services = [platform.topology.service(name) for name in SERVICES]
+    return [*services, platform.topology.sandbox_openai(), platform.topology.sandbox_smtp()]
+
+
+def test_a_process_gets_its_own_settings_and_nothing_of_the_launchers(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-shell")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    for program in _programs(platform):
+        given = set(program.environment) - {"PATH", "HOME", "LANG", "PYTHONPATH"}
+        assert all(name.startswith("CRAFIQ_") for name in given)
+
+
+def test_secrets_are_in_files_and_in_no_environment(platform: Platform) -> None:
+    programs = _programs(platform)
+    folder = platform.state.root / "secrets"
+    secrets = {p.read_text() for p in folder.rglob("*") if p.is_file() and p.parent.name != "signing"}
+    told = "\n".join(f"{p.command} {dict(p.environment)}" for p in programs)
+    named = {"crafiq-assets", "crafiq-admin"}  # names of S3 identities, not secrets
+    assert not [secret for secret in secrets - named if secret in told]
+
+
+def test_each_service_has_the_secrets_that_it_needs_and_no_others(platform: Platform) -> None:
+    _programs(platform)
+    common = {"crafiq_database_url", "crafiq_nats_password", "crafiq_request_key"}
+    own = {
+        "identity": {"crafiq_token_key", "crafiq_smtp_password", "signing"},
+        "assets": {"crafiq_s3_access_key", "crafiq_s3_secret_key"},
+        "generation": {"crafiq_openai_api_key"},
+    }
+    for name in SERVICES:
+        found = {path.name for path in platform.secrets.folder(name).iterdir()}
+        assert found == common | own.get(name, set())
+
+
+def test_without_a_key_the_sandbox_stands_in_for_the_vendor(platform: Platform) -> None:
+    told = platform.topology.service("generation").environment
+    assert told["CRAFIQ_OPENAI_URL"] == f"http://127.0.0.1:{platform.topology.openai}/v1"
+    assert told["CRAFIQ_OPENAI_SANDBOX"] == "true"
+
+
+def test_a_key_makes_the_vendor_take_over_and_its_removal_the_sandbox(
+    platform: Platform, env_file: Path
+) -> None:
+    env_file.write_text("# mine\nexport OPENAI_API_KEY='sk-real'\n")
+    told = platform.topology.service("generation").environment
+    key = platform.secrets.folder("generation") / "crafiq_openai_api_key"
+    assert told["CRAFIQ_OPENAI_URL"] == "https://api.openai.com/v1"
+    assert told["CRAFIQ_OPENAI_SANDBOX"] == "false"
+    assert key.read_text() == "sk-real"
+    env_file.unlink()
+    told = platform.topology.service("generation").environment
+    assert told["CRAFIQ_OPENAI_SANDBOX"] == "true"
+    assert key.read_text() != "sk-real"
