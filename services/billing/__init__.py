@@ -1,0 +1,1 @@
+"""Credits: what people have, what is held for jobs, what was taken for good."""

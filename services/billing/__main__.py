@@ -1,0 +1,47 @@
+"""Billing, put together: read this and you know everything it works with."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from crafiq.billing.v1 import billing_pb2
+from pydantic import Field
+
+from chassis.pages import Pages
+from chassis.service import Service, main
+from chassis.settings import ServiceSettings
+from promises.retention import standard_jobs
+from services.billing.consumers import Consumers
+from services.billing.domain import Row
+from services.billing.handler import Handler
+from services.billing.repository import Ledger
+
+
+class Settings(ServiceSettings):
+    """`sign_up_credits`: what a new person is given. `hold_lifetime`: then the job is asked about."""
+
+    sign_up_credits: int = Field(default=100, ge=0, le=1_000_000)
+    hold_lifetime: timedelta = timedelta(hours=24)
+
+
+def compose(service: Service, settings: Settings) -> None:
+    """Wire the service."""
+    ledger = Ledger(service.db)
+    pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
+    handler = Handler(ledger, pages, settings.hold_lifetime)
+    service.offer(billing_pb2.DESCRIPTOR.services_by_name["BillingService"], handler)
+    service.listen(Consumers(ledger, settings.sign_up_credits).subscriptions())
+    for job in standard_jobs(service.db):
+        service.every(job)
+
+
+async def start() -> None:
+    """Serve until told to stop."""
+    settings = Settings.load()
+    async with Service("billing", settings, metadata=Row.metadata) as service:
+        compose(service, settings)
+        await service.run()
+
+
+if __name__ == "__main__":
+    main(start)

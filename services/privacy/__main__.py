@@ -1,0 +1,42 @@
+"""Privacy, put together: read this and you know everything it works with."""
+
+from __future__ import annotations
+
+from crafiq.privacy.v1 import privacy_pb2
+
+from chassis.pages import Pages
+from chassis.service import Service, main
+from chassis.settings import ServiceSettings
+from promises.retention import standard_jobs
+from services.privacy.adapters import packaged
+from services.privacy.consumers import Consumers
+from services.privacy.domain import Row
+from services.privacy.handler import Handler
+from services.privacy.repository import Acceptances, Documents
+
+
+async def compose(service: Service, settings: ServiceSettings) -> None:
+    """Post the packaged documents and wire the service.
+
+    Raises PostedTextChangedError if a posted text was edited.
+    """
+    documents, acceptances = Documents(service.db), Acceptances(service.db)
+    await documents.post(packaged())
+    pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
+    handler = Handler(documents, acceptances, pages, service.clock)
+    service.offer(privacy_pb2.DESCRIPTOR.services_by_name["PrivacyService"], handler)
+    service.listen(Consumers(documents, acceptances, service.new_id).subscriptions())
+    for job in standard_jobs(service.db):
+        service.every(job)
+
+
+async def start() -> None:
+    """Serve until told to stop."""
+    settings = ServiceSettings.load()
+    async with Service("privacy", settings, metadata=Row.metadata) as service:
+        await compose(service, settings)
+        await service.run()
+
+
+if __name__ == "__main__":
+    main(start)

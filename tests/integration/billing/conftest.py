@@ -1,0 +1,112 @@
+"""Billing on real servers, its database seen from outside, and people with credits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import TypeAlias
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
+from crafiq.identity.v1 import events_pb2
+
+from chassis.service import Service
+from chassis.testing import FakeClock, eventually
+from deploy.local.infra import Infra
+from services.billing.__main__ import Settings, compose
+from services.billing.domain import Row
+from services.billing.repository import Ledger
+from tests.integration.in_process import Neighbours, in_process, settings_for
+
+GRANT = 100
+LIFETIME = timedelta(hours=24)
+Sql: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+People = Callable[[], Awaitable[UUID]]
+
+
+@pytest.fixture(scope="session")
+async def billing(infra: Infra) -> AsyncIterator[Neighbours]:
+    """Billing, and those around it."""
+    settings = Settings(**settings_for(infra, "billing"))
+
+    async def wire(service: Service) -> None:
+        compose(service, settings)
+
+    async with in_process(infra, settings, "billing", Row.metadata, wire) as neighbours:
+        yield neighbours
+
+
+@pytest.fixture(scope="session")
+async def person_calls(billing: Neighbours) -> BillingServiceStub:
+    """Billing as the gateway sees it."""
+    return BillingServiceStub(await billing.channel("gateway"))
+
+
+@pytest.fixture(scope="session")
+async def generation_calls(billing: Neighbours) -> BillingServiceStub:
+    """Billing as generation sees it."""
+    return BillingServiceStub(await billing.channel("generation"))
+
+
+@pytest.fixture(scope="session")
+def ledger(billing: Neighbours) -> Ledger:
+    """The repository itself."""
+    return Ledger(billing.service.db)
+
+
+@pytest.fixture
+def clock(billing: Neighbours) -> FakeClock:
+    """The time in billing."""
+    found = billing.service.clock
+    assert isinstance(found, FakeClock)
+    return found
+
+
+@pytest.fixture
+async def sql(billing: Neighbours) -> AsyncIterator[Sql]:
+    """Billing's database, as billing's own role."""
+    connection = await asyncpg.connect(billing.infra.postgres.dsn("billing"))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+def new_person(billing: Neighbours) -> People:
+    """Makes people who confirmed their address and have the first credits."""
+
+    async def make() -> UUID:
+        account = uuid4()
+        await billing.announce("identity", verified(account))
+        ledger = Ledger(billing.service.db)
+
+        async def has_wallet() -> bool:
+            return await ledger.book(account) is not None
+
+        await eventually(has_wallet)
+        return account
+
+    return make
+
+
+@pytest.fixture
+async def person(new_person: People) -> UUID:
+    """Somebody with the first credits."""
+    return await new_person()
+
+
+def verified(account: UUID) -> events_pb2.AccountVerified:
+    """What identity announces of a new person."""
+    event = events_pb2.AccountVerified(
+        account=f"accounts/{account}", policy_version="2025-10-29", terms_version="2025-10-29"
+    )
+    event.accepted_at.FromJsonString("2026-01-01T11:00:00Z")
+    return event
+
+
+async def erase(sql: Sql, account: UUID) -> None:
+    """What erasing a person does to billing's database, in one transaction."""
+    async with sql.transaction():
+        await sql.execute("INSERT INTO tombstones (account, erased_at) VALUES ($1, now())", account)
+        await sql.execute("DELETE FROM subjects WHERE account = $1", account)
