@@ -36,7 +36,7 @@ async def reading(call: Callable[[], Awaitable[T]], *, within: float) -> T:
     tries = stop_after_attempt(3) | stop_after_delay(within)
     waits = wait_random_exponential(multiplier=0.1, max=1)
     policy = AsyncRetrying(retry=retry_if_exception(passing), stop=tries, wait=waits, reraise=True)
-    return await policy(call)
+    return await policy(_awaiting(call))
 
 
 async def connecting(call: Callable[[], Awaitable[T]], *, within: float = 30.0) -> T:
@@ -45,4 +45,13 @@ async def connecting(call: Callable[[], Awaitable[T]], *, within: float = 30.0) 
     policy = AsyncRetrying(
         retry=retry_if_exception(passing), stop=stop_after_delay(within), wait=waits, reraise=True
     )
-    return await policy(call)
+    return await policy(_awaiting(call))
+
+
+def _awaiting(call: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+    """As a coroutine function: of anything else tenacity would hand back the awaitable, not await it."""
+
+    async def attempt() -> T:
+        return await call()
+
+    return attempt

@@ -28,7 +28,13 @@ from services.generation.jobs import Delivery, Queue, Recovery, Work
 from services.generation.repository import Changes, Jobs
 
 CATALOGUE = Path(__file__).parent / "documents" / "catalogue.toml"
-Seconds = Annotated[timedelta, BeforeValidator(lambda given: timedelta(seconds=float(given)))]
+
+
+def _seconds(given: object) -> timedelta:
+    return given if isinstance(given, timedelta) else timedelta(seconds=float(str(given)))
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class Settings(ServiceSettings):
