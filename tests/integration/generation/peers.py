@@ -35,6 +35,12 @@ class AssetNotFound(NotFound):
     sentence = "There is no asset {asset} in your library."
 
 
+class LibraryFull(ResourceExhausted):
+    """As assets might say it."""
+
+    sentence = "There is no room for this."
+
+
 class InsufficientCredits(ResourceExhausted):
     """As billing says it."""
 
@@ -66,7 +72,10 @@ class Stored:
 
 @dataclass
 class Assets(assets_pb2_grpc.AssetsServiceServicer):
-    """A library: `inputs` by (account, asset). `down`: how many calls of an RPC fail for now."""
+    """A library: `inputs` by (account, asset). `down`: how many calls of an RPC fail for now.
+
+    `broken`: Inputs whose bytes are not those that it speaks of. `full`: Outputs with this index are refused.
+    """
 
     url: str = ""
     inputs: dict[tuple[str, str], bytes] = field(default_factory=dict)
@@ -74,6 +83,8 @@ class Assets(assets_pb2_grpc.AssetsServiceServicer):
     outputs: dict[tuple[str, int], Stored] = field(default_factory=dict)
     down: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
+    broken: set[str] = field(default_factory=set)
+    full: set[int] = field(default_factory=set)
 
     def add(self, account: str, content: bytes, content_type: str) -> str:
         """Put an Input into somebody's library; answers its name."""
@@ -134,6 +145,8 @@ class Assets(assets_pb2_grpc.AssetsServiceServicer):
         assert header is not None
         assert hashlib.sha256(content).hexdigest() == header.sha256
         assert len(content) == header.size_bytes
+        if header.index in self.full:
+            await refuse(context, LibraryFull())
         key = (header.generation, header.index)
         stored = self.outputs.setdefault(key, Stored(header, bytes(content), f"assets/{uuid4()}"))
         return assets_pb2.Asset(name=stored.name, content_type=header.content_type)
@@ -141,9 +154,9 @@ class Assets(assets_pb2_grpc.AssetsServiceServicer):
 
 @dataclass
 class Billing(billing_pb2_grpc.BillingServiceServicer):
-    """Holds by generation. Everybody has `credits`; nothing is captured here."""
+    """Holds by generation; nothing is captured here. Only the `poor` have no credits."""
 
-    credits: int = 100
+    poor: set[str] = field(default_factory=set)
     holds: dict[str, billing_pb2.Hold] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     down: Counter[str] = field(default_factory=Counter)
@@ -162,10 +175,8 @@ class Billing(billing_pb2_grpc.BillingServiceServicer):
             if earlier.state != billing_pb2.HELD:
                 await refuse(context, HoldEnded(generation=request.generation))
             return earlier
-        held = sum(h.credits for g, h in self.holds.items() if self.owners[g] == request.account)
-        if held + request.credits > self.credits:
-            available = self.credits - held
-            await refuse(context, InsufficientCredits(credits=request.credits, available=available))
+        if request.account in self.poor:
+            await refuse(context, InsufficientCredits(credits=request.credits, available=0))
         hold = billing_pb2.Hold(
             generation=request.generation, credits=request.credits, state=billing_pb2.HELD
         )
@@ -240,7 +251,8 @@ async def _bytes(assets: Assets) -> AsyncIterator[None]:
 
     async def get(request: web.Request) -> web.Response:
         account, name = f"accounts/{request.match_info['a']}", f"assets/{request.match_info['b']}"
-        return web.Response(body=assets.inputs[account, name])
+        content = assets.inputs[account, name]
+        return web.Response(body=content[::-1] if name in assets.broken else content)
 
     app = web.Application()
     app.add_routes([web.get("/accounts/{a}/assets/{b}", get)])

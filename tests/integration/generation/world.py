@@ -187,7 +187,7 @@ class World:
             while True:
                 try:
                     messages = await pull.fetch(10, timeout=0.3)
-                except nats.errors.TimeoutError:
+                except TimeoutError:
                     return found
                 found += [(message.subject.split(".")[3], message.data) for message in messages]
         finally:
