@@ -55,3 +55,11 @@ def _awaiting(call: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
         return await call()
 
     return attempt
+
+
+def _awaiting(call: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+    # tenacity awaits only what it recognises as a coroutine function; a lambda that returns one is none.
+    async def awaiting() -> T:
+        return await call()
+
+    return awaiting
