@@ -1,0 +1,1 @@
+"""Accounts, credentials, sessions, and every message sent to an address."""

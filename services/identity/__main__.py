@@ -1,0 +1,80 @@
+"""Identity: settings, and everything wired once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from secrets import token_bytes
+
+from crafiq.identity.v1 import identity_pb2
+from pydantic import SecretStr
+
+from chassis.clock import Clock
+from chassis.pages import Pages
+from chassis.service import Service, main
+from chassis.settings import ServiceSettings
+from promises.retention import standard_jobs
+from services.identity.adapters.passwords import Passwords
+from services.identity.adapters.policies import Policies
+from services.identity.adapters.signing import SigningKeys
+from services.identity.adapters.smtp import Mailer, SmtpServer
+from services.identity.consumers import Consumers
+from services.identity.domain import Row
+from services.identity.domain.secrets import Secrets
+from services.identity.handler import Handler, Kit
+from services.identity.jobs.postman import Postman
+from services.identity.jobs.sweeps import sweeps
+
+
+class Settings(ServiceSettings):
+    """Mail goes to `smtp_host:smtp_port` from `mail_from`, over TLS unless that is this machine;
+    `token_key`, hex of 32 bytes, keys the hashes of refresh tokens and mailed tokens."""
+
+    smtp_host: str
+    smtp_port: int
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    mail_from: str = "Crafiq <no-reply@crafiq.ai>"
+    token_key: SecretStr
+
+
+def compose(service: Service, settings: Settings, keys: SigningKeys) -> None:
+    """Wire the service."""
+    db, clock = service.db, service.clock
+    login = (settings.smtp_user, settings.smtp_password)
+    server = SmtpServer(settings.smtp_host, settings.smtp_port, settings.mail_from, *login)
+    postman = Postman(db, clock, Mailer(server, clock), settings.public_url)
+    kit = Kit(
+        db=db,
+        clock=clock,
+        new_id=service.new_id,
+        pages=Pages(bytes.fromhex(settings.request_key.get_secret_value())),
+        revocations=service.revocations,
+        secrets=Secrets(bytes.fromhex(settings.token_key.get_secret_value()), token_bytes),
+        passwords=Passwords(),
+        keys=keys,
+        policies=Policies(service.peer("privacy"), clock),
+        post=postman.wake,
+    )
+    service.offer(identity_pb2.DESCRIPTOR.services_by_name["IdentityService"], Handler(kit))
+    service.listen(Consumers().subscriptions())
+    for job in [*sweeps(db, clock), *standard_jobs(db)]:
+        service.every(job)
+    service.background(postman.run)
+    service.background(keys.keep_fresh)
+
+
+async def start() -> None:
+    """Serve until told to stop; SIGHUP reads the signing keys `<kid>.pem` again."""
+    settings, clock = Settings.load(), Clock()
+    keys = SigningKeys(Path(os.environ["CRAFIQ_SECRETS_DIR"]) / "signing", clock)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, keys.reload_or_keep)
+    async with Service("identity", settings, metadata=Row.metadata, clock=clock, jwks=keys.jwks) as service:
+        compose(service, settings, keys)
+        await service.run()
+
+
+if __name__ == "__main__":
+    main(start)

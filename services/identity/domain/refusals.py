@@ -1,0 +1,106 @@
+"""Every no of this service, and what the person can do about it."""
+
+from __future__ import annotations
+
+from chassis.errors import (
+    Aborted,
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unauthenticated,
+)
+
+
+class AdultsOnly(FailedPrecondition):
+    """The person did not say to be 18 or older."""
+
+    sentence = "Crafiq is for people who are 18 or older. If you are, send `isAdult: true`."
+
+
+class PolicyVersionNotCurrent(FailedPrecondition):
+    """What was accepted is not what is in force."""
+
+    sentence = (
+        "Read what GET /v1/policy shows and accept its versions: "
+        "policy {policyVersion} and terms {termsVersion} are in force."
+    )
+
+
+class UsernameTaken(AlreadyExists):
+    """Somebody has it."""
+
+    sentence = "This user name is taken; choose another one, or none."
+
+
+class NameNotAllowed(InvalidArgument):
+    """A name has characters that could deceive those who read it."""
+
+    sentence = "A name may not have control characters or marks that turn the reading direction."
+
+
+class VerificationTokenInvalid(FailedPrecondition):
+    """Forged, used up or too old."""
+
+    sentence = (
+        "This confirmation link is not valid, or not any more. "
+        "Ask for another one with POST /v1/accounts:resendVerification, or sign up again."
+    )
+
+
+class InvalidCredentials(Unauthenticated):
+    """Wrong address, wrong password, or no such account: never said which."""
+
+    sentence = "Address or password is wrong; try again."
+
+
+class EmailNotVerified(FailedPrecondition):
+    """The password is right, the address was never confirmed."""
+
+    sentence = (
+        "Confirm your address first: open the link in the mail we sent you, "
+        "or ask for another one with POST /v1/accounts:resendVerification."
+    )
+
+
+class TooManyAttempts(ResourceExhausted):
+    """Too many wrong passwords for this address, whether it is known or not."""
+
+    sentence = "Too many attempts with this address; try again in {seconds} seconds."
+
+
+class PasswordChecksBusy(ResourceExhausted):
+    """More passwords are waiting to be checked than we let wait."""
+
+    sentence = "Many people are signing in right now; try again in a second."
+
+
+class RefreshTokenInvalid(Unauthenticated):
+    """Unknown, expired, or of a session that ended."""
+
+    sentence = "This refresh token is not valid, or not any more; sign in again with POST /v1/sessions."
+
+
+class SessionEnded(Unauthenticated):
+    """The access token is good, its session is over."""
+
+    sentence = "This session has ended; sign in again with POST /v1/sessions."
+
+
+class SessionNotFound(NotFound):
+    """Not there, or not the caller's."""
+
+    sentence = "There is no session {session} of yours; GET /v1/sessions lists them."
+
+
+class EtagMismatch(Aborted):
+    """Somebody else was faster."""
+
+    sentence = "Your account changed in between; read it with GET /v1/accounts/me and send its new etag."
+
+
+class UpdateMaskInvalid(InvalidArgument):
+    """The mask names what cannot be changed here."""
+
+    sentence = "`updateMask` may name `username` and `displayName`; `{path}` cannot be changed here."

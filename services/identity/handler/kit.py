@@ -1,0 +1,66 @@
+"""What the RPCs work with, wired once in `__main__`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from chassis.clock import Clock
+from chassis.db import Database, Queries, Transaction
+from chassis.pages import Pages
+from chassis.rpc import Call, Revocations
+from services.identity.adapters.passwords import Passwords
+from services.identity.adapters.policies import Policies
+from services.identity.adapters.signing import SigningKeys
+from services.identity.domain.accounts import Account
+from services.identity.domain.devices import coarse
+from services.identity.domain.refusals import SessionEnded
+from services.identity.domain.secrets import Secrets
+from services.identity.domain.security import SecurityEntry, SecurityEvent
+from services.identity.repository import security, sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """The parts. `new_id` gives random UUIDs; `post` wakes whoever sends the mails."""
+
+    db: Database
+    clock: Clock
+    new_id: Callable[[], UUID]
+    pages: Pages
+    revocations: Revocations
+    secrets: Secrets
+    passwords: Passwords
+    keys: SigningKeys
+    policies: Policies
+    post: Callable[[], None]
+
+
+def device(call: Call) -> str:
+    """The coarse device that a call came from."""
+    return coarse(call.user_agent)
+
+
+async def signed_in(kit: Kit, queries: Queries, call: Call) -> Account:
+    """The caller's account, if the session still lives here, whatever the access token says.
+
+    Raises SessionEnded: a session that ended is dead at identity at once, elsewhere within 5 s.
+    """
+    account = await sessions.account_with_session(queries, call.account, call.caller.session, kit.clock.now())
+    if account is None:
+        raise SessionEnded
+    return account
+
+
+async def record(
+    kit: Kit, tx: Transaction, call: Call, event: SecurityEvent, account: UUID, session: UUID | None = None
+) -> None:
+    """Write one line of an account's security log, with where the call came from."""
+    await security.log(
+        tx,
+        SecurityEntry(
+            id=kit.new_id(), account=account, at=kit.clock.now(), event=event,
+            address=call.address, device=device(call), session=session,
+        ),
+    )  # fmt: skip

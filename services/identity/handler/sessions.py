@@ -1,0 +1,148 @@
+"""Signing in and out, and the list of sessions."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from crafiq.identity.v1 import identity_pb2
+from google.protobuf.empty_pb2 import Empty
+
+from chassis import pages
+from chassis.rpc import Call
+from services.identity.domain.accounts import AccountState
+from services.identity.domain.names import comparable
+from services.identity.domain.refusals import (
+    EmailNotVerified,
+    InvalidCredentials,
+    SessionNotFound,
+    TooManyAttempts,
+)
+from services.identity.domain.security import WRONG_PASSWORDS, SecurityEvent
+from services.identity.domain.sessions import RefreshToken, Session, tokens_end
+from services.identity.handler import cookies
+from services.identity.handler.evenly import REFUSAL_TAKES, taking_at_least
+from services.identity.handler.kit import Kit, device, record, signed_in
+from services.identity.handler.tokens import hand_out, prove, revoked
+from services.identity.repository import accounts, security, sessions
+
+LIST = "sessions"
+
+
+class Sessions:
+    """CreateSession, ListSessions, DeleteSession, SignOut, Reauthenticate."""
+
+    def __init__(self, kit: Kit) -> None:
+        self.kit = kit
+
+    async def CreateSession(
+        self, request: identity_pb2.CreateSessionRequest, call: Call
+    ) -> identity_pb2.CreateSessionResponse:
+        async with taking_at_least(REFUSAL_TAKES, only_refusals=True):
+            account = await self._checked(request, call)
+        now = self.kit.clock.now()
+        token = self.kit.secrets.refresh_token()
+        session = Session.begin(self.kit.new_id(), account, device(call), now)
+        async with self.kit.db.transaction() as tx:
+            await tx.insert(session)
+            await tx.insert(
+                RefreshToken(
+                    token_hash=self.kit.secrets.hash("refresh", token),
+                    account=account,
+                    session=session.id,
+                    expires_at=session.expires_at,
+                )
+            )
+            await record(self.kit, tx, call, SecurityEvent.SIGNED_IN, account, session.id)
+        return hand_out(self.kit, call, session, token, in_body=request.refresh_token_in_body)
+
+    async def ListSessions(
+        self, request: identity_pb2.ListSessionsRequest, call: Call
+    ) -> identity_pb2.ListSessionsResponse:
+        account = await signed_in(self.kit, self.kit.db, call)
+        size = pages.size(request.page_size)
+        after = self.kit.pages.decode(LIST, account.account, request.page_token)
+        rows = await sessions.page(self.kit.db, account.account, after, size + 1, self.kit.clock.now())
+        answer = identity_pb2.ListSessionsResponse()
+        answer.sessions.extend(_message(row, call.caller.session) for row in rows[:size])
+        if len(rows) > size:
+            last = rows[size - 1]
+            answer.next_page_token = self.kit.pages.encode(LIST, call.account, (last.create_time, last.id))
+        return answer
+
+    async def DeleteSession(self, request: identity_pb2.DeleteSessionRequest, call: Call) -> Empty:
+        await signed_in(self.kit, self.kit.db, call)
+        session = _session_id(request.name)
+        if session is None or not await self._end(call, session, SecurityEvent.SESSION_REVOKED):
+            raise SessionNotFound(session=request.name)
+        if session == call.caller.session:
+            cookies.clear_session(call)
+        return Empty()
+
+    async def SignOut(self, _request: identity_pb2.SignOutRequest, call: Call) -> Empty:
+        # Signing out of a session that ended already is no error.
+        if call.caller.session:
+            await self._end(call, call.caller.session, SecurityEvent.SIGNED_OUT)
+        cookies.clear_session(call)
+        return Empty()
+
+    async def Reauthenticate(
+        self, request: identity_pb2.ReauthenticateRequest, call: Call
+    ) -> identity_pb2.ReauthenticateResponse:
+        account = await signed_in(self.kit, self.kit.db, call)
+        key = await self._counted(account.email)
+        known = await accounts.password_hash(self.kit.db, account.account)
+        right = await self.kit.passwords.matches(known, request.password)
+        event = SecurityEvent.REAUTHENTICATED if right else SecurityEvent.REAUTHENTICATION_FAILED
+        async with self.kit.db.transaction() as tx:
+            await record(self.kit, tx, call, event, account.account, call.caller.session)
+            if right:
+                await security.forget_attempts(tx, key)
+        if not right:
+            raise InvalidCredentials
+        return prove(self.kit, call)
+
+    async def _checked(self, request: identity_pb2.CreateSessionRequest, call: Call) -> UUID:
+        """The account that address and password open. One password check, whatever is true."""
+        key = await self._counted(request.email)
+        known = await accounts.sign_in(self.kit.db, request.email)
+        encoded = known.password_hash if known else None
+        if not await self.kit.passwords.matches(encoded, request.password) or known is None:
+            if known and known.state is AccountState.ACTIVE:
+                async with self.kit.db.transaction() as tx:
+                    await record(self.kit, tx, call, SecurityEvent.SIGN_IN_FAILED, known.account)
+            raise InvalidCredentials
+        await security.forget_attempts(self.kit.db, key)
+        if known.state is AccountState.UNVERIFIED:
+            raise EmailNotVerified
+        return known.account
+
+    async def _counted(self, email: str) -> bytes:
+        """Count an attempt with this address, known or not; raises TooManyAttempts."""
+        key = self.kit.secrets.hash(WRONG_PASSWORDS.purpose, comparable(email))
+        wait = await security.attempt(self.kit.db, WRONG_PASSWORDS, key, self.kit.clock.now())
+        if wait is not None:
+            raise TooManyAttempts(seconds=round(wait.total_seconds()), retry_after=wait)
+        return key
+
+    async def _end(self, call: Call, session: UUID, event: SecurityEvent) -> bool:
+        async with self.kit.db.transaction() as tx:
+            if not await sessions.end(tx, call.account, session):
+                return False
+            await record(self.kit, tx, call, event, call.account, session)
+            tx.emit(revoked(call.account, session))
+        self.kit.revocations.add(session, tokens_end(self.kit.clock.now()))
+        return True
+
+
+def _session_id(name: str) -> UUID | None:
+    try:
+        return UUID(name.removeprefix("sessions/"))
+    except ValueError:
+        return None
+
+
+def _message(session: Session, current: UUID | None) -> identity_pb2.Session:
+    message = identity_pb2.Session(name=session.name, device=session.device, current=session.id == current)
+    message.create_time.FromDatetime(session.create_time)
+    message.last_used_time.FromDatetime(session.last_used_time)
+    return message

@@ -1,0 +1,1 @@
+"""What identity does when time passes: mails go out, what is past its time goes away."""

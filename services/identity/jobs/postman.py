@@ -1,0 +1,67 @@
+"""Mails leave the queue: at once when all is well, later and later when it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from prometheus_client import Counter
+
+from chassis.clock import Clock
+from chassis.db import Database
+from services.identity.adapters.smtp import AddressRefused, Mailer, MailServerUnavailable
+from services.identity.domain.mails import Mail
+from services.identity.repository import mails
+
+log = logging.getLogger(__name__)
+
+MAILS = Counter("crafiq_identity_mails", "Mails by what became of them", ["kind", "fate"])
+POLL_SECONDS = 2.0
+
+
+class Postman:
+    """Sends what is in the queue, until cancelled. `wake` after a commit; otherwise it looks by itself."""
+
+    def __init__(self, db: Database, clock: Clock, mailer: Mailer, public_url: str) -> None:
+        self._db, self._clock, self._mailer, self._public_url = db, clock, mailer, public_url
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            self._woken.clear()
+            if await self.deliver_due():
+                continue
+            try:
+                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def deliver_due(self) -> int:
+        """Hand over up to ten mails that are due; answers how many it tried."""
+        due = await mails.claim(self._db, self._clock.now())
+        await asyncio.gather(*(self._deliver(mail) for mail in due))
+        return len(due)
+
+    async def _deliver(self, mail: Mail) -> None:
+        if mail.hopeless(self._clock.now()):
+            await self._close(mail, "given_up")
+            return
+        try:
+            await self._mailer.send(mail.letter(self._public_url), mail.recipient, mail.id)
+        except AddressRefused:
+            await self._close(mail, "refused")
+        except MailServerUnavailable as trouble:
+            MAILS.labels(mail.kind, "postponed").inc()
+            log.warning("a mail of kind %s has to wait: %s", mail.kind, trouble)
+            await mails.postpone(self._db, mail.id, self._clock.now() + mail.pause())
+        else:
+            await self._close(mail, "sent")
+
+    async def _close(self, mail: Mail, fate: str) -> None:
+        await mails.remove(self._db, mail.id)
+        MAILS.labels(mail.kind, fate).inc()

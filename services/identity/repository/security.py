@@ -1,0 +1,91 @@
+"""The security log and the limits on guessing."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, delete, select, text
+from sqlmodel import col
+
+from chassis.db import Queries, Statement, scalar
+from services.identity.domain.rows import ADDRESS_COARSE_AFTER, LOGGED_FOR
+from services.identity.domain.security import Limit, SecurityEntry, Throttle
+
+# One statement counts the attempt and says whether it is allowed, so that attempts made side by
+# side are counted one after the other. No row back: it has to wait.
+ATTEMPT = Statement(
+    text(
+        """
+        INSERT INTO throttles AS t (key, attempts, since, until)
+        VALUES (:key, 1, :now, CASE WHEN :free <= 1 THEN CAST(:now AS timestamptz) + :pause ELSE :now END)
+        ON CONFLICT (key) DO UPDATE SET
+          attempts = CASE WHEN t.since <= :reset THEN 1 ELSE t.attempts + 1 END,
+          since = CASE WHEN t.since <= :reset THEN :now ELSE t.since END,
+          until = CASE
+            WHEN t.since <= :reset AND :free > 1 THEN :now
+            WHEN t.since <= :reset THEN CAST(:now AS timestamptz) + :pause
+            WHEN t.attempts + 1 < :free THEN :now
+            ELSE CAST(:now AS timestamptz)
+              + LEAST(CAST(:pause AS interval) * power(2, LEAST(t.attempts + 1 - :free, 20)), :longest)
+          END
+        WHERE t.until <= :now
+        RETURNING attempts
+        """
+    ),
+    scalar,
+)
+UNTIL = Statement(select(col(Throttle.until)).where(col(Throttle.key) == bindparam("key_")), scalar)
+FORGET = Statement(delete(Throttle).where(col(Throttle.key) == bindparam("key_")))
+
+
+async def attempt(queries: Queries, limit: Limit, key: bytes, now: datetime) -> timedelta | None:
+    """Count an attempt: None if it may go on, else how long it has to wait (then it is not counted)."""
+    counted = await queries.first(
+        ATTEMPT, key=key, now=now, reset=now - limit.window,
+        free=limit.free, pause=limit.pause, longest=limit.longest,
+    )  # fmt: skip
+    if counted is not None:
+        return None
+    until: datetime | None = await queries.first(UNTIL, key_=key)
+    return max((until or now) - now, timedelta(seconds=1))
+
+
+async def forget_attempts(queries: Queries, key: bytes) -> None:
+    """It was the right one: begin to count anew."""
+    await queries.execute(FORGET, key_=key)
+
+
+async def log(queries: Queries, entry: SecurityEntry) -> None:
+    """Write one line of an account's security log."""
+    await queries.insert(entry)
+
+
+COARSEN = Statement(
+    text(
+        """
+        UPDATE security_log SET address = text(network(set_masklen(
+          CAST(address AS inet), CASE family(CAST(address AS inet)) WHEN 4 THEN 24 ELSE 48 END)))
+        WHERE id IN (SELECT id FROM security_log
+          WHERE at <= :before AND address <> '' AND position('/' in address) = 0
+          ORDER BY at LIMIT 1000 FOR UPDATE SKIP LOCKED)
+        """
+    )
+)
+EXPIRE = Statement(
+    text(
+        "DELETE FROM security_log WHERE id IN ("
+        "SELECT id FROM security_log WHERE at <= :before LIMIT 1000 FOR UPDATE SKIP LOCKED)"
+    )
+)
+IDLE_THROTTLES = Statement(
+    text("DELETE FROM throttles WHERE until <= CAST(:now AS timestamptz) AND since <= :before")
+)
+
+
+async def sweep(queries: Queries, now: datetime) -> int:
+    """Make old addresses coarse, remove what is past its time; up to 1,000 rows each, answers how many."""
+    return (
+        await queries.execute(COARSEN, before=now - ADDRESS_COARSE_AFTER)
+        + await queries.execute(EXPIRE, before=now - LOGGED_FOR)
+        + await queries.execute(IDLE_THROTTLES, now=now, before=now - timedelta(hours=1))
+    )

@@ -1,0 +1,124 @@
+"""Sessions and refresh tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import and_, bindparam, delete, or_, select, text
+from sqlmodel import col
+
+from chassis.db import Queries, Statement, Transaction
+from chassis.pages import Position
+from services.identity.domain.accounts import Account
+from services.identity.domain.sessions import RefreshToken, Session
+
+_LIVES = col(Session.expires_at) > bindparam("now")
+_MINE = and_(col(Session.id) == bindparam("id_"), col(Session.account) == bindparam("owner"))
+
+# The session first, then its token: the order in which deleting a session takes its locks.
+SESSION_OF_TOKEN_LOCKED = Statement(
+    select(Session)
+    .where(
+        col(Session.id)
+        == select(col(RefreshToken.session))
+        .where(col(RefreshToken.token_hash) == bindparam("hash_"))
+        .scalar_subquery(),
+        _LIVES,
+    )
+    .with_for_update(),
+    Session,
+)
+TOKEN = Statement(
+    select(RefreshToken).where(
+        col(RefreshToken.token_hash) == bindparam("hash_"), col(RefreshToken.expires_at) > bindparam("now")
+    ),
+    RefreshToken,
+)
+ACCOUNT_WITH_SESSION = Statement(
+    select(Account).join(Session, col(Session.account) == col(Account.account)).where(_MINE, _LIVES),
+    Account,
+)
+DELETE_MINE = Statement(delete(Session).where(_MINE))
+_NEWEST_FIRST = (col(Session.create_time).desc(), col(Session.id).desc())
+_OF_OWNER = and_(col(Session.account) == bindparam("owner"), _LIVES)
+FIRST_PAGE = Statement(
+    select(Session).where(_OF_OWNER).order_by(*_NEWEST_FIRST).limit(bindparam("count")), Session
+)
+NEXT_PAGE = Statement(
+    select(Session)
+    .where(
+        _OF_OWNER,
+        or_(
+            col(Session.create_time) < bindparam("at_"),
+            and_(col(Session.create_time) == bindparam("at_"), col(Session.id) < bindparam("last")),
+        ),
+    )
+    .order_by(*_NEWEST_FIRST)
+    .limit(bindparam("count")),
+    Session,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A refresh token that was shown, and its session, which is locked."""
+
+    session: Session
+    token: RefreshToken
+
+
+async def shown(tx: Transaction, token_hash: bytes, now: datetime) -> Shown | None:
+    """What a living refresh token belongs to; two that show tokens of one session take turns."""
+    session = await tx.first(SESSION_OF_TOKEN_LOCKED, hash_=token_hash, now=now)
+    if session is None:
+        return None
+    # A statement of its own: it sees what the one before us in turn has written.
+    found = await tx.first(TOKEN, hash_=token_hash, now=now)
+    return Shown(session, found) if found else None
+
+
+async def token(tx: Transaction, token_hash: bytes, now: datetime) -> RefreshToken:
+    """A token that is surely there."""
+    return await tx.one(TOKEN, hash_=token_hash, now=now)
+
+
+async def account_with_session(
+    queries: Queries, account: UUID, session: UUID | None, now: datetime
+) -> Account | None:
+    """The account, if this session of it still lives."""
+    return await queries.first(ACCOUNT_WITH_SESSION, owner=account, id_=session, now=now)
+
+
+async def end(tx: Transaction, account: UUID, session: UUID) -> bool:
+    """Remove a session and its tokens; False if the account has no such session."""
+    return await tx.execute(DELETE_MINE, owner=account, id_=session) > 0
+
+
+async def page(
+    queries: Queries, account: UUID, after: Position | None, count: int, now: datetime
+) -> list[Session]:
+    """Living sessions, newest first, `count` of those that come after `after` (create time and id)."""
+    if after is None:
+        return await queries.all(FIRST_PAGE, owner=account, count=count, now=now)
+    return await queries.all(NEXT_PAGE, owner=account, count=count, now=now, at_=after[0], last=after[1])
+
+
+EXPIRED = Statement(
+    text(
+        "DELETE FROM sessions WHERE id IN ("
+        "SELECT id FROM sessions WHERE expires_at <= :now LIMIT 500 FOR UPDATE SKIP LOCKED)"
+    )
+)
+EXPIRED_TOKENS = Statement(
+    text(
+        "DELETE FROM refresh_tokens WHERE token_hash IN ("
+        "SELECT token_hash FROM refresh_tokens WHERE expires_at <= :now LIMIT 500 FOR UPDATE SKIP LOCKED)"
+    )
+)
+
+
+async def sweep(queries: Queries, now: datetime) -> int:
+    """Remove what expired: up to 500 sessions and 500 tokens; answers how many rows."""
+    return await queries.execute(EXPIRED, now=now) + await queries.execute(EXPIRED_TOKENS, now=now)

@@ -1,0 +1,119 @@
+"""Identity and privacy served in this process, on real servers, with a mailbox that can be read."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import nats
+import pytest
+from crafiq.identity.v1 import identity_pb2_grpc
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from chassis.service import Service
+from chassis.settings import ServiceSettings
+from chassis.testing import FakeClock, calling, running
+from deploy.local.infra import Infra
+from sandbox.faults import FaultPlan
+from sandbox.smtp.inbox import Inbox
+from sandbox.smtp.server import KINDS, listen
+from services.identity.__main__ import Settings, compose
+from services.identity.adapters.signing import SigningKeys
+from services.identity.domain import Row
+from services.privacy.__main__ import compose as compose_privacy
+from services.privacy.domain import Row as PrivacyRow
+from tests.integration.identity.people import Announced, Mailbox, People
+
+
+def settings_for(infra: Infra, service: str, **more: object) -> dict[str, object]:
+    """What the launcher tells every service."""
+    return {
+        "listen": "127.0.0.1:0",
+        "metrics_listen": "127.0.0.1:0",
+        "tls_dir": infra.tls_dir(service),
+        "nats_url": infra.nats.url,
+        "database_url": infra.postgres.dsn(service),
+        "nats_password": infra.nats.password(service),
+        "request_key": secrets.token_hex(32),
+        **more,
+    }
+
+
+def add_key(folder: Path, kid: str) -> None:
+    """A fresh ES256 key in the signing folder."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / f"{kid}.pem").write_bytes(pem)
+
+
+@pytest.fixture(scope="session")
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+async def mailbox() -> AsyncIterator[Mailbox]:
+    clock = FakeClock()
+    inbox, plan = Inbox(clock.now), FaultPlan(KINDS)
+    server = await listen(inbox, plan, "127.0.0.1", 0, None)
+    yield Mailbox(inbox, plan, server.sockets[0].getsockname()[1])
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.fixture(scope="session")
+async def privacy(infra: Infra, clock: FakeClock) -> AsyncIterator[str]:
+    settings = ServiceSettings(**settings_for(infra, "privacy"))
+    async with Service("privacy", settings, metadata=PrivacyRow.metadata, clock=clock) as service:
+        await compose_privacy(service, settings)
+        async with running(service) as address:
+            yield address
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory, clock: FakeClock) -> SigningKeys:
+    folder = tmp_path_factory.mktemp("signing")
+    add_key(folder, "first")
+    return SigningKeys(folder, clock)
+
+
+@pytest.fixture(scope="session")
+async def identity(
+    infra: Infra, clock: FakeClock, keys: SigningKeys, mailbox: Mailbox, privacy: str
+) -> AsyncIterator[Service]:
+    settings = Settings(
+        **settings_for(
+            infra,
+            "identity",
+            peers={"privacy": privacy},
+            smtp_host="127.0.0.1",
+            smtp_port=mailbox.port,
+            token_key=secrets.token_hex(32),
+        )
+    )
+    async with Service("identity", settings, metadata=Row.metadata, clock=clock, jwks=keys.jwks) as service:
+        compose(service, settings, keys)
+        async with running(service) as service.address:
+            yield service
+
+
+@pytest.fixture(scope="session")
+async def stub(identity: Service, infra: Infra) -> AsyncIterator[identity_pb2_grpc.IdentityServiceStub]:
+    async with calling(identity.address, infra.tls_dir("gateway"), to="identity") as channel:
+        yield identity_pb2_grpc.IdentityServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def people(stub: identity_pb2_grpc.IdentityServiceStub, mailbox: Mailbox, identity: Service) -> People:
+    return People(stub, mailbox, identity.db)
+
+
+@pytest.fixture(scope="session")
+async def announced(infra: Infra) -> AsyncIterator[Announced]:
+    bus = await nats.connect(infra.nats.admin_url, tls=infra.nats.tls)
+    yield Announced(bus)
+    await bus.close()

@@ -1,0 +1,119 @@
+"""Mails leave once, survive outages, and are given up after a day."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from chassis.service import Service
+from chassis.testing import FakeClock, eventually
+from services.identity.adapters.smtp import Mailer, SmtpServer
+from services.identity.domain.letters import TEMPLATES
+from services.identity.jobs.postman import Postman
+from tests.integration.identity.people import People, new_address
+
+QUEUE = "SELECT * FROM mails WHERE recipient = :email"
+
+
+@pytest.fixture
+async def faults(people: People) -> AsyncIterator[None]:
+    yield
+    people.mailbox.plan.replace(b"[]")
+
+
+def _fails(people: People, kind: str, match: str, times: int | None = None) -> None:
+    people.mailbox.plan.replace(json.dumps([{"kind": kind, "match": match, "times": times}]).encode())
+
+
+async def _queued(people: People, email: str) -> list[dict[str, object]]:
+    return [dict(row) for row in await people.rows(QUEUE, email=email)]
+
+
+async def test_a_mail_that_was_sent_leaves_nothing_behind(people: People) -> None:
+    person = await people.sign_up()
+    mail = await people.mailbox.mail(person.email)
+    assert mail.subject == "Confirm your address for Crafiq"
+    assert "no-reply@crafiq.ai" in mail.sender
+    assert mail.html
+    assert await eventually(lambda: _gone(people, person.email))
+
+
+async def _gone(people: People, email: str) -> bool:
+    return not await _queued(people, email)
+
+
+@pytest.mark.usefixtures("faults")
+async def test_a_mail_survives_an_outage_of_the_mail_server(people: People, clock: FakeClock) -> None:
+    email = new_address()
+    _fails(people, "temporary", email)
+    await people.sign_up(email)
+
+    async def tried(times: int) -> bool:
+        rows = await _queued(people, email)
+        return bool(rows) and rows[0]["attempts"] == times and rows[0]["due_at"] > clock.now()  # type: ignore[operator]  # a datetime
+
+    await eventually(lambda: tried(1))
+    clock.forward(timedelta(seconds=6))
+    await eventually(lambda: tried(2))
+    people.mailbox.plan.replace(b"[]")
+    clock.forward(timedelta(seconds=11))
+    await people.confirm(await people.mailbox.token(email))
+    assert len(people.mailbox.mails(email)) == 1
+
+
+@pytest.mark.usefixtures("faults")
+async def test_an_address_that_does_not_exist_is_not_tried_again(people: People) -> None:
+    email = new_address()
+    _fails(people, "refuse", email)
+    await people.sign_up(email)
+    await eventually(lambda: _gone(people, email))
+    assert not people.mailbox.mails(email)
+
+
+@pytest.mark.usefixtures("faults")
+async def test_a_mail_is_given_up_after_a_day(people: People, clock: FakeClock) -> None:
+    email = new_address()
+    _fails(people, "temporary", email)
+    await people.sign_up(email)
+    clock.forward(timedelta(hours=24))
+    await eventually(lambda: _gone(people, email))
+
+
+@pytest.mark.usefixtures("faults")
+async def test_a_mail_whose_receipt_was_lost_carries_the_same_id(people: People, clock: FakeClock) -> None:
+    email = new_address()
+    _fails(people, "accepted_answer_lost", email, 1)
+    await people.sign_up(email)
+
+    async def postponed() -> bool:
+        rows = await _queued(people, email)
+        return bool(rows) and rows[0]["attempts"] == 1 and rows[0]["due_at"] > clock.now()  # type: ignore[operator]  # a datetime
+
+    await eventually(postponed)
+    clock.forward(timedelta(seconds=6))
+    first, second = await people.mailbox.mail(email), await people.mailbox.mail(email, 2)
+    assert first.text == second.text
+
+
+async def test_two_senders_send_a_mail_once(people: People, identity: Service, clock: FakeClock) -> None:
+    mailer = Mailer(SmtpServer("127.0.0.1", people.mailbox.port, "no-reply@crafiq.ai"), clock)
+    others = [Postman(identity.db, clock, mailer, "https://crafiq.example") for _ in range(3)]
+    persons = [await people.sign_up() for _ in range(3)]
+    await asyncio.gather(*(other.deliver_due() for other in others))
+    for person in persons:
+        await people.mailbox.mail(person.email)
+        await eventually(lambda email=person.email: _gone(people, email))
+        assert len(people.mailbox.mails(person.email)) == 1
+
+
+@pytest.mark.promise("3-service-mail", "3-marketing-optin")
+async def test_every_mail_that_is_queued_has_a_class_of_its_template(people: People) -> None:
+    assert {template.mail_class for template in TEMPLATES.values()} == {"SERVICE"}
+    checks = await people.rows(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'ck_mails_mail_class'"
+    )
+    assert "SERVICE" in checks[0][0]
