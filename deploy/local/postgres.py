@@ -18,7 +18,7 @@ from deploy.local.secret_files import SecretFiles
 from deploy.local.state import StateFolder
 
 SOCKET_PORT = 5432  # part of the socket's file name; nothing listens on TCP
-USERS = ("postgres", "pgserver", "nobody")
+USERS = ("postgres", "nobody")
 # The server works in its data folder and names it so: then it needs no way through the folders above,
 # which may be closed to the user that it runs as.
 HERE = "/proc/self/cwd"
@@ -51,9 +51,9 @@ class Postgres:
 
     def __init__(self, state: StateFolder, secrets: SecretFiles, services: Sequence[str]) -> None:
         self._state, self._secrets, self._services = state, secrets, services
-        self._user = _server_user()
-        self._programs = binaries.postgres(state, self._user)
         self._data = state.folder("postgres")
+        self._user = _server_user(self._data)
+        self._programs = binaries.postgres(state, self._user)
         self._socket = state.runtime / "pg"
 
     def dsn(self, service: str) -> str:
@@ -151,10 +151,13 @@ class Postgres:
                 os.chown(path, self._user.uid, self._user.gid)
 
 
-def _server_user() -> PosixUser | None:
+def _server_user(data: Path) -> PosixUser | None:
     """Whom the server runs as where the launcher is root, as whom PostgreSQL refuses to run."""
     if os.geteuid() != 0:
         return None
+    owner = data.stat()
+    if owner.st_uid != 0:  # an earlier run decided
+        return PosixUser(pwd.getpwuid(owner.st_uid).pw_name, owner.st_uid, owner.st_gid)
     for name in USERS:
         try:
             found = pwd.getpwnam(name)
