@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import stat
 from io import BytesIO
@@ -101,8 +102,10 @@ async def test_secrets_are_their_owners_alone(infra: Infra) -> None:
 
 def _listeners(pids: set[int]) -> set[str]:
     """The addresses (as in /proc/net/tcp, hex) on which these processes listen."""
-    links = [fd.readlink() for pid in pids for fd in Path(f"/proc/{pid}/fd").iterdir()]
-    inodes = {str(link).removeprefix("socket:[").rstrip("]") for link in links}
+    inodes = set()
+    for descriptor in (d for pid in pids for d in Path(f"/proc/{pid}/fd").iterdir()):
+        with contextlib.suppress(FileNotFoundError):  # closed since
+            inodes.add(str(descriptor.readlink()).removeprefix("socket:[").rstrip("]"))
     found = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
