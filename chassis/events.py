@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import nats
 from google.protobuf.message import Message
 from nats.aio.client import Client
 
+LOG = logging.getLogger("crafiq.bus")
 ACCOUNTS = "accounts/"
 
 
@@ -51,5 +53,10 @@ async def connect(url: str, service: str, password: str, tls_dir: Path | None) -
         max_reconnect_attempts=-1,
         reconnect_time_wait=0.2,
         connect_timeout=2,
+        error_cb=_heard,
         **options,
     )
+
+
+async def _heard(error: Exception) -> None:
+    LOG.warning("the bus says: %s", error)

@@ -59,8 +59,8 @@ def translated(error: BaseException) -> Exception | None:
         return SubjectUnknown()
     if isinstance(error, _CONTENDED):
         return Contended()
-    # asyncpg has no class of its own for a connection that it found closed.
-    closed = isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
+    # asyncpg has no class of its own for a connection that it found closed, or a pool that closes.
+    closed = isinstance(error, asyncpg.InterfaceError) and "clos" in str(error)
     return DatabaseUnavailable() if closed or isinstance(error, _UNAVAILABLE) else None
 
 

@@ -12,6 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Self
 
 from nats.aio.client import Client
@@ -37,7 +38,7 @@ class Pull:
         self._bus, self._stream, self._durable, self._subjects = bus, stream_of(source), durable, subjects
         self._waiting: deque[Msg] = deque()
         self._arrived = asyncio.Event()
-        self._made, self._asked, self._open, self._until = False, 0, 0, 0.0
+        self._made, self._asked, self._open, self._until, self._connection = False, 0, 0, 0.0, 0
 
     async def __aenter__(self) -> Self:
         self._inbox = self._bus.new_inbox()
@@ -53,7 +54,8 @@ class Pull:
     async def take(self, most: int) -> list[Msg]:
         """What has arrived, in order; waits for the first. Outlives the stream's absence and the bus's."""
         while not self._waiting:
-            if self._open <= 0 or time.monotonic() > self._until:
+            lost = time.monotonic() > self._until or self._bus.stats["reconnects"] != self._connection
+            if self._open <= 0 or lost:
                 try:
                     await self._ask()
                 except (BusError, OSError) as error:
@@ -61,11 +63,9 @@ class Pull:
                     await asyncio.sleep(1)
                     continue
             self._arrived.clear()
-            try:
-                async with asyncio.timeout_at(asyncio.get_running_loop().time() + EXPIRES + 1):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
                     await self._arrived.wait()
-            except TimeoutError:
-                self._open = 0  # the request was lost with a connection
         return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
 
     async def _ask(self) -> None:
@@ -85,6 +85,7 @@ class Pull:
             self._made = True
         self._asked += 1
         self._open, self._until = AHEAD, time.monotonic() + EXPIRES + 1
+        self._connection = self._bus.stats["reconnects"]
         request = json.dumps({"batch": AHEAD, "expires": EXPIRES * 10**9}).encode()
         api = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._durable}"
         await self._bus.publish(api, request, f"{self._inbox}.{self._asked}")
