@@ -14,6 +14,7 @@ from tenacity import (
     stop_after_delay,
     wait_random_exponential,
 )
+from tenacity.stop import stop_base
 
 from chassis.errors import Aborted, Unavailable
 
@@ -33,33 +34,20 @@ async def reading(call: Callable[[], Awaitable[T]], *, within: float) -> T:
     Passing reasons: Unavailable, Aborted, gRPC's of the same name, connection errors, timeouts. Waits
     are jittered, up to 0.1, 0.2 s. The last error is raised as it is.
     """
-    tries = stop_after_attempt(3) | stop_after_delay(within)
-    waits = wait_random_exponential(multiplier=0.1, max=1)
-    policy = AsyncRetrying(retry=retry_if_exception(passing), stop=tries, wait=waits, reraise=True)
-    return await policy(_awaiting(call))
+    return await _repeated(call, stop_after_attempt(3) | stop_after_delay(within))
 
 
 async def connecting(call: Callable[[], Awaitable[T]], *, within: float = 30.0) -> T:
     """At start: run `call` until what it needs is there, or raise its last error after `within` seconds."""
+    return await _repeated(call, stop_after_delay(within))
+
+
+async def _repeated(call: Callable[[], Awaitable[T]], stop: stop_base) -> T:
     waits = wait_random_exponential(multiplier=0.1, max=1)
-    policy = AsyncRetrying(
-        retry=retry_if_exception(passing), stop=stop_after_delay(within), wait=waits, reraise=True
-    )
-    return await policy(_awaiting(call))
-
-
-def _awaiting(call: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
-    """As a coroutine function: of anything else tenacity would hand back the awaitable, not await it."""
-
-    async def attempt() -> T:
-        return await call()
-
-    return attempt
-
-
-def _awaiting(call: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
-    # tenacity awaits only what it recognises as a coroutine function; a lambda that returns one is none.
-    async def awaiting() -> T:
-        return await call()
-
-    return awaiting
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception(passing), stop=stop, wait=waits, reraise=True
+    ):
+        with attempt:
+            # Not `policy(call)`: tenacity awaits coroutine functions only, and no lambda that answers one.
+            return await call()
+    raise AssertionError("a policy ends with an answer or an error")

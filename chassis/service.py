@@ -47,6 +47,8 @@ class Service:
     """
 
     db: Database
+    address: str
+    metrics_port: int
 
     def __init__(
         self,
@@ -130,9 +132,9 @@ class Service:
         for worker in workers:
             self._tasks.append(asyncio.create_task(_kept(worker)))
         self._serve_metrics()
-        address = await self._server.start(self.settings.listen)
-        LOG.info("%s serves on %s", self.name, address)
-        return address
+        self.address = await self._server.start(self.settings.listen)
+        LOG.info("%s serves on %s", self.name, self.address)
+        return self.address
 
     async def drain(self, grace: float = GRACE) -> None:
         """Refuse new calls, finish those in hand, end the workers, relay what they announced."""
@@ -151,10 +153,14 @@ class Service:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await self.start()
-        await stop.wait()
-        LOG.info("%s drains", self.name)
-        await self.drain()
+        try:
+            await self.start()
+            await stop.wait()
+            LOG.info("%s drains", self.name)
+            await self.drain()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
 
     def _serve_metrics(self) -> None:
         host, _, port = self.settings.metrics_listen.rpartition(":")
@@ -162,6 +168,7 @@ class Service:
         server, thread = start_http_server(
             int(port), host, certfile=crt, keyfile=key, client_cafile=ca, client_auth_required=True
         )
+        self.metrics_port = server.server_port
         self._stack.callback(thread.join)
         self._stack.callback(server.server_close)
         self._stack.callback(server.shutdown)

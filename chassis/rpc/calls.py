@@ -11,8 +11,10 @@ from uuid import UUID
 from chassis.errors import Unauthenticated
 
 GATEWAY = "gateway"
-UNBOUNDED = 10.0
+UNBOUNDED = 30.0
 """Seconds a unary call may take if its caller set no deadline."""
+PATIENCE = 10.0
+"""Seconds such a call, or a stream, waits for a peer."""
 
 Alive = Callable[[UUID | None, datetime | None], bool]
 """Whether a session that was valid until then still is."""
@@ -95,7 +97,7 @@ class Call:
 
     def time_remaining(self) -> float:
         """Seconds until the deadline; what a call to a peer gets as its `timeout`."""
-        return max(0.0, self._ends - time.monotonic()) if self.bounded else UNBOUNDED
+        return max(0.0, self._ends - time.monotonic()) if self.bounded else PATIENCE
 
     def still_signed_in(self) -> bool:
         """Whether the credential of this call is neither expired nor revoked by now; streams ask it."""

@@ -73,7 +73,7 @@ class Generation:
 
     watch: Callable[[Call], AsyncIterator[HttpBody]]
 
-    async def WatchGeneration(self, _request: g.WatchGenerationRequest, call: Call) -> AsyncIterator[HttpBody]:
+    async def WatchGeneration(self, _: g.WatchGenerationRequest, call: Call) -> AsyncIterator[HttpBody]:
         async for body in self.watch(call):
             yield body
 

@@ -26,7 +26,11 @@ class Flaky:
 @pytest.mark.parametrize("error", [Unavailable(), ConnectionResetError(), TimeoutError()])
 async def test_reading_is_tried_three_times_for_what_passes(error: Exception) -> None:
     twice, for_ever = Flaky(error, 2), Flaky(error, 9)
-    assert await reading(twice, within=5) == "answer"
+
+    def ask() -> Awaitable[str]:
+        return twice()
+
+    assert await reading(ask, within=5) == "answer"
     with pytest.raises(type(error)):
         await reading(for_ever, within=5)
     assert (twice.asked, for_ever.asked) == (3, 3)
