@@ -99,7 +99,7 @@ def write(seen: Seen, out: Path, seconds: float, timings: list[tuple[str, float]
 Account <code>{escape(seen.account)}</code></p>
 <div class="cards">{"".join(f"<div><b>{v}</b>{escape(k)}</div>" for v, k in cards)}</div>
 <h2>The upload, as the library has it</h2>
-<div class="row">{_picture(seen.cleaned, f"{seen.file.name} without metadata")}</div>
+{_picture(seen.cleaned, f"{seen.file.name} without metadata").replace("<figure>", '<figure class="one">')}
 {"".join(_made(made) for made in seen.made)}
 <h2>Who received what</h2>{_egress(seen)}
 <h2>Credits</h2>{_credits(seen)}

@@ -58,7 +58,9 @@ async def _platform(state: Path) -> AsyncIterator[dict[str, str] | None]:
     if running is not None:
         yield running
         return
-    launcher = await asyncio.create_subprocess_exec(sys.executable, "-m", "cli", "up", cwd=ROOT)
+    launcher = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli", "up", "--with-parent", cwd=ROOT
+    )
     try:
         while launcher.returncode is None and (running := await _endpoints(state)) is None:
             await asyncio.sleep(0.1)  # another process writes the file

@@ -47,7 +47,11 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     environment = {**os.environ, "CRAFIQ_STATE": str(state), "PYTHONPATH": f"{ROOT / 'gen'}:{ROOT}"}
     with (state / "up.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "up"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            [sys.executable, "-m", "cli", "up", "--with-parent"],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
     try:
         yield Running(_wait_until_ready(state, process), state, process)

@@ -86,7 +86,10 @@ class Doors:
         request = message_factory.GetMessageClass(method.input_type)
         answer = message_factory.GetMessageClass(method.output_type)
         channel = self.channel(service, certificate)
-        kind = f"{'stream' if method.client_streaming else 'unary'}_{'stream' if method.server_streaming else 'unary'}"
+        ways = [
+            "stream" if streams else "unary" for streams in (method.client_streaming, method.server_streaming)
+        ]
+        kind = "_".join(ways)
         ask = getattr(channel, kind)(path(method), request.SerializeToString, answer.FromString)
         metadata = [*headers.items(), *([("authorization", f"Bearer {token}")] if token else [])]
         sent: Any = iter([request()]) if method.client_streaming else request()
