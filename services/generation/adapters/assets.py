@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import UUID
 
 import aiohttp
@@ -47,7 +48,7 @@ class Assets:
 
     async def fetch(self, account: UUID, asset: str) -> Input:
         """The bytes of an Input. Raises the library's refusal, InputBroken, or Unavailable."""
-        return await reading(lambda: self._fetch(account, asset), within=PATIENCE)
+        return await reading(partial(self._fetch, account, asset), within=PATIENCE)
 
     async def store(self, job: Job, index: int, content: bytes, content_type: str) -> str:
         """Store Output number `index` (from 0) of a job; answers `assets/{uuid}`.
@@ -63,7 +64,7 @@ class Assets:
             sha256=await _sha256(content),
             inputs=job.inputs,
         )
-        return await reading(lambda: self._store(header, content), within=PATIENCE)
+        return await reading(partial(self._store, header, content), within=PATIENCE)
 
     async def _fetch(self, account: UUID, asset: str) -> Input:
         request = assets_pb2.OpenInputRequest(account=account_name(account), asset=asset)

@@ -112,11 +112,12 @@ class Ordering(At):
         request = billing_pb2.ReleaseHoldRequest(
             account=account_name(call.account), generation=generation_name(generation)
         )
+
+        async def release() -> None:
+            await self._desk.billing.ReleaseHold(request, timeout=RELEASE_SECONDS)
+
         try:
-            await reading(
-                lambda: self._desk.billing.ReleaseHold(request, timeout=RELEASE_SECONDS),
-                within=RELEASE_SECONDS,
-            )
+            await reading(release, within=RELEASE_SECONDS)
         except (grpc.aio.AioRpcError, Refusal, TimeoutError):
             LOG.warning("the hold of generation %s was not released", generation)
 

@@ -19,12 +19,12 @@ REAUTH = b'event: reauth\ndata: {"message": "Refresh the session and resume with
 
 def generation(job: Job, step: Transition | None = None) -> generation_pb2.Generation:
     """The resource as it is, or as it was at `step`: without what came later."""
-    past = step is not None and step.seq < job.seq
-    state, note = (step.state, step.note) if step is not None and past else (job.state, job.note)
-    shown = step.outputs if step is not None and past else len(job.outputs)
+    at = step or job
+    past = at.seq < job.seq
+    shown = len(job.outputs) if step is None else step.outputs
     message = generation_pb2.Generation(
         name=generation_name(job.id),
-        state=generation_pb2.State.Value(JobState(state).outside),
+        state=generation_pb2.State.Value(JobState(at.state).outside),
         task=_task(job.task),
         model=job.model,
         vendor=job.vendor,
@@ -33,9 +33,9 @@ def generation(job: Job, step: Transition | None = None) -> generation_pb2.Gener
         output_assets=job.outputs[:shown],
         count=job.count,
         quoted_credits=job.quoted_credits,
-        note=note,
+        note=at.note,
         create_time=_time(job.create_time),
-        etag=f'"{step.seq if step is not None else job.seq}"',
+        etag=f'"{at.seq}"',
     )
     if not past:
         message.charged_credits = job.charged_credits
