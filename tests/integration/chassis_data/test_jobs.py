@@ -1,0 +1,117 @@
+"""Jobs run when they are due, in one process at a time, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from chassis.db import Database
+from chassis.jobs import LEASE, Job, keep_running, run_if_due
+from chassis.testing import FakeClock, eventually
+from tests.integration.chassis_data.conftest import KEY
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def timed(database_url: str, clock: FakeClock) -> Database:
+    async with Database.open(database_url, clock=clock, new_id=uuid4, request_key=KEY, size=(1, 8)) as db:
+        yield db
+
+
+class Runs:
+    """Counts how often a job ran, and how many at a time."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.count, self.now, self.most, self.error = 0, 0, 0, error
+
+    async def __call__(self) -> None:
+        self.count, self.now = self.count + 1, self.now + 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.05)
+        self.now -= 1
+        if self.error:
+            raise self.error
+
+
+async def test_a_job_runs_at_once_and_then_when_it_is_due(timed: Database, clock: FakeClock) -> None:
+    job = Job("sweep", MINUTE, runs := Runs())
+    assert await run_if_due(job, timed)
+    assert not await run_if_due(job, timed)
+    clock.forward(MINUTE - timedelta(seconds=1))
+    assert not await run_if_due(job, timed)
+    clock.forward(timedelta(seconds=1))
+    assert await run_if_due(job, timed)
+    assert runs.count == 2
+
+
+async def test_one_process_at_a_time_runs_it(timed: Database, clock: FakeClock) -> None:
+    job = Job("sweep", MINUTE, runs := Runs())
+    for round_ in range(1, 4):
+        ran = await asyncio.gather(*(run_if_due(job, timed) for _ in range(6)))
+        assert sorted(ran) == [False] * 5 + [True]
+        assert (runs.count, runs.most) == (round_, 1)
+        clock.forward(MINUTE)
+
+
+async def test_jobs_do_not_wait_for_one_another(timed: Database) -> None:
+    jobs = [Job(name, MINUTE, Runs()) for name in ("a", "b", "c")]
+    assert all(await asyncio.gather(*(run_if_due(job, timed) for job in jobs)))
+
+
+async def test_a_failure_is_tried_again_next_time(timed: Database, clock: FakeClock) -> None:
+    job = Job("sweep", MINUTE, runs := Runs(ValueError("this time")))
+    with pytest.raises(ValueError, match="this time"):
+        await run_if_due(job, timed)
+    assert not await run_if_due(job, timed)
+    clock.forward(MINUTE)
+    with pytest.raises(ValueError, match="this time"):
+        await run_if_due(job, timed)
+    assert runs.count == 2
+
+
+async def test_the_lease_of_a_process_that_vanished_ends(timed: Database, clock: FakeClock) -> None:
+    begun = asyncio.Event()
+
+    async def hang() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    vanishing = asyncio.create_task(run_if_due(Job("sweep", MINUTE, hang), timed))
+    await begun.wait()
+    job = Job("sweep", MINUTE, runs := Runs())
+    clock.forward(LEASE - timedelta(seconds=1))
+    assert not await run_if_due(job, timed)
+    clock.forward(timedelta(seconds=1))
+    assert await run_if_due(job, timed)
+    assert runs.count == 1
+    vanishing.cancel()
+    with suppress(asyncio.CancelledError):
+        await vanishing
+    # What the late one gives back is no longer its to give.
+    assert not await run_if_due(job, timed)
+
+
+async def test_a_failing_job_is_kept_running(timed: Database) -> None:
+    job = Job("sweep", timedelta(milliseconds=10), runs := Runs(ValueError("always")))
+    clock = timed.clock
+    assert isinstance(clock, FakeClock)
+    task = asyncio.create_task(keep_running(job, timed))
+
+    def again() -> bool:
+        clock.forward(timedelta(seconds=1))
+        return runs.count >= 3
+
+    await eventually(again)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
