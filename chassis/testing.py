@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import ipaddress
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,10 +14,6 @@ from typing import Any, TypeVar, cast
 from uuid import UUID, uuid4
 
 import grpc.aio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from joserfc.jwk import ECKey, KeySet
 
 from chassis.clock import Clock
@@ -61,54 +56,6 @@ class FakeClock(Clock):
     def forward(self, by: timedelta) -> None:
         """Let time pass."""
         self._now += by
-
-
-class Certificates:
-    """A throwaway CA in a folder of its own; `folder(name)` is a service's `tls_dir`."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Crafiq test CA")])
-        basic = x509.BasicConstraints(ca=True, path_length=0)
-        self._ca = (
-            self._builder(self._name, self._key)
-            .add_extension(basic, critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-
-    def folder(self, name: str) -> Path:
-        """`ca.crt`, `tls.crt`, `tls.key` for spiffe://crafiq/svc/<name>; made on first use."""
-        folder = self._root / name
-        if not folder.exists():
-            folder.mkdir(parents=True)
-            key = ec.generate_private_key(ec.SECP256R1())
-            names: list[x509.GeneralName] = [
-                x509.UniformResourceIdentifier(f"spiffe://crafiq/svc/{name}"),
-                x509.DNSName("localhost"),
-                x509.DNSName(f"{name}.crafiq.internal"),
-                x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-            ]
-            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-            usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-            builder = self._builder(subject, key).add_extension(
-                x509.SubjectAlternativeName(names), critical=False
-            )
-            signed = builder.add_extension(usage, critical=False).sign(self._key, hashes.SHA256())
-            pem = serialization.Encoding.PEM
-            (folder / "tls.crt").write_bytes(signed.public_bytes(pem))
-            (folder / "ca.crt").write_bytes(self._ca.public_bytes(pem))
-            no_password = serialization.NoEncryption()
-            (folder / "tls.key").write_bytes(
-                key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_password)
-            )
-        return folder
-
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
-        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self._name)
-        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
-        return builder.not_valid_before(now - timedelta(minutes=5)).not_valid_after(now + timedelta(days=1))
 
 
 class Tokens:

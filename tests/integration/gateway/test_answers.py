@@ -14,7 +14,8 @@ import psutil
 import pytest
 from yarl import URL
 
-from chassis.testing import Certificates, eventually
+from chassis.testing import eventually
+from deploy.local.certs import Certificates
 
 from .conftest import Gateway, raw
 
