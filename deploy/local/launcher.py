@@ -16,6 +16,8 @@ from deploy.local.settings import LauncherSettings
 from deploy.local.state import write_private
 from deploy.local.topology import Topology
 
+# Who calls others while it finishes what it is at, before those whom it calls.
+DRAIN_ORDER = (("generation", "identity"), ("assets", "billing", "privacy"))
 SANDBOX = ("sandbox-openai", "sandbox-smtp")
 
 
@@ -67,7 +69,8 @@ class Platform(Infra):
         if "gateway" in self.fleet:
             with contextlib.suppress(OSError, aiohttp.ClientError, TimeoutError):
                 await self.gateway.close()
-        await self.fleet.stop(*self._services)
+        for wave in DRAIN_ORDER:
+            await self.fleet.stop(*wave)
         await self.fleet.stop("gateway", *SANDBOX)
         await super().stop()
 
