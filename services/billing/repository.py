@@ -100,11 +100,14 @@ NEWEST = (datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 
 
 class Ledger:
-    """The ledger as the rest of the service sees it. Time and ids are the database's own (`db.clock`)."""
+    """The ledger as the rest of the service sees it. Time and ids are the database's own (`db.clock`).
 
-    def __init__(self, db: Database) -> None:
+    `turns`: how many orders of one person may be in the database at once (see Turns).
+    """
+
+    def __init__(self, db: Database, turns: int = 2) -> None:
         self._db = db
-        self._turns = Turns(2)
+        self._turns = Turns(turns)
 
     async def place(self, account: UUID, generation: UUID, needed: int, lifetime: timedelta) -> Placement:
         """Set `needed` credits aside for `generation`, if they are there and nothing stands in the way.
@@ -159,11 +162,24 @@ class Ledger:
 
     async def open(self, tx: Transaction, account: UUID, gift: int) -> None:
         """Make the wallet of a new person, with `gift` credits that do not end; 0 is none."""
-        now = self._db.clock.now()
-        await tx.insert(Wallet(account=account, book=self._db.new_id(), created_at=now))
+        wallet = Wallet(account=account, book=self._db.new_id(), created_at=self._db.clock.now())
+        await tx.insert(wallet)
         if gift > 0:
-            ids = {"lot": self._db.new_id(), "transaction": self._db.new_id()}
-            await tx.execute(GRANT, account=account, credits=gift, at=now, expires_at=None, **ids)
+            await self.grant(account, gift, on=tx)
+
+    async def grant(
+        self, account: UUID, gift: int, ends_at: datetime | None = None, on: Queries | None = None
+    ) -> None:
+        """Give somebody `gift` credits as a lot of their own, which ends at `ends_at` if it does.
+
+        Raises SubjectUnknown if the account has no wallet.
+        """
+        ids = {"lot": self._db.new_id(), "transaction": self._db.new_id()}
+        given = await (on or self._db).execute(
+            GRANT, account=account, credits=gift, at=self._db.clock.now(), expires_at=ends_at, **ids
+        )
+        if not given:
+            raise SubjectUnknown(account)
 
     async def book(self, account: UUID) -> UUID | None:
         """Whose transfers are the person's; None if there is no wallet."""

@@ -56,6 +56,12 @@ def ledger(billing: Neighbours) -> Ledger:
     return Ledger(billing.service.db)
 
 
+@pytest.fixture(scope="session")
+def unbounded(billing: Neighbours) -> Ledger:
+    """The repository as many processes at once would use it: without the queue for one person."""
+    return Ledger(billing.service.db, turns=10**6)
+
+
 @pytest.fixture
 def clock(billing: Neighbours) -> FakeClock:
     """The time in billing."""

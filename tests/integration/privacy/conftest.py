@@ -1,0 +1,59 @@
+"""Privacy on real servers, and people who agreed to something."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import TypeAlias
+from uuid import UUID
+
+import asyncpg
+import pytest
+from crafiq.identity.v1 import events_pb2
+from crafiq.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
+
+from chassis.service import Service
+from chassis.settings import ServiceSettings
+from deploy.local.infra import Infra
+from services.privacy.__main__ import compose
+from services.privacy.domain import Row
+from tests.integration.in_process import Neighbours, in_process, settings_for
+
+VERSION = "2025-10-29"
+ACCEPTED_AT = datetime(2026, 1, 1, 11, 30, tzinfo=UTC)
+Sql: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+@pytest.fixture(scope="session")
+async def privacy(infra: Infra) -> AsyncIterator[Neighbours]:
+    """Privacy, and those around it."""
+    settings = ServiceSettings(**settings_for(infra, "privacy"))
+
+    async def wire(service: Service) -> None:
+        await compose(service, settings)
+
+    async with in_process(infra, settings, "privacy", Row.metadata, wire) as neighbours:
+        yield neighbours
+
+
+@pytest.fixture(scope="session")
+async def calls(privacy: Neighbours) -> PrivacyServiceStub:
+    """Privacy as the gateway sees it."""
+    return PrivacyServiceStub(await privacy.channel("gateway"))
+
+
+@pytest.fixture
+async def sql(privacy: Neighbours) -> AsyncIterator[Sql]:
+    """Privacy's database, as privacy's own role."""
+    connection = await asyncpg.connect(privacy.infra.postgres.dsn("privacy"))
+    yield connection
+    await connection.close()
+
+
+def verified(account: UUID, policy: str = VERSION, terms: str = VERSION) -> events_pb2.AccountVerified:
+    """What identity announces of a new person."""
+    event = events_pb2.AccountVerified(
+        account=f"accounts/{account}", policy_version=policy, terms_version=terms
+    )
+    event.accepted_at.FromDatetime(ACCEPTED_AT)
+    return event
