@@ -74,6 +74,11 @@ main(start)
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", script], check=False, capture_output=True, text=True, env=environment, timeout=30
+        [sys.executable, "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=30,
     )
     assert (done.returncode, done.stderr.strip()) == (1, said)
