@@ -71,11 +71,13 @@ check: setup ## format, lint, types, import contracts, protos, generated files
 	@echo "== generated files"
 	@$(PY) -m tools.proto --check
 	@$(PY) -m tools.gateway --check
+	@$(PY) -m tools.openapi --check
 	@$(PY) -m tools.documents --check
 
-proto: setup ## generate from proto/: gen/, the gateway's routes, the tables of ARCHITECTURE.md
+proto: setup ## generate from proto/: gen/, routes and OpenAPI of the gateway, the tables of ARCHITECTURE.md
 	@$(PY) -m tools.proto
 	@$(PY) -m tools.gateway
+	@$(PY) -m tools.openapi
 	@$(PY) -m tools.documents
 
 lock: setup ## pin requirements/*.txt from pyproject.toml; UPGRADE=1 takes newer versions
