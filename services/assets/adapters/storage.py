@@ -63,8 +63,9 @@ class Storage:
     async def shelve(self, key: UUID, content: Content) -> None:
         """Write into the library; the bucket encrypts what is written."""
         await self._blobs.put(
-            self._places.library, str(key), content.content, content_type=content.media.name
-        )
+            self._places.library, str(key), content.content,
+            content_type=content.media.name, sha256=content.sha256,
+        )  # fmt: skip
 
     async def remove(self, keys: Iterable[UUID]) -> None:
         """Remove from the library."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from crafiq.assets.v1 import assets_pb2
 
 from chassis.rpc import Call
@@ -18,7 +16,7 @@ class Inputs(At):
         self, request: assets_pb2.CheckInputsRequest, _call: Call
     ) -> assets_pb2.CheckInputsResponse:
         """What the assets are, in the order asked, without their titles."""
-        account = UUID(request.account.removeprefix("accounts/"))
+        account = rendering.account_id(request.account)
         rows = await self._desk.library.those(account, [rendering.asset_id(name) for name in request.assets])
         return assets_pb2.CheckInputsResponse(assets=[rendering.asset(row, titled=False) for row in rows])
 
@@ -26,7 +24,7 @@ class Inputs(At):
         self, request: assets_pb2.OpenInputRequest, _call: Call
     ) -> assets_pb2.OpenInputResponse:
         """A URL for the bytes, and what they have to be."""
-        account = UUID(request.account.removeprefix("accounts/"))
+        account = rendering.account_id(request.account)
         asset = await self._desk.library.get(account, rendering.asset_id(request.asset))
         url, _ = self._desk.storage.link(asset)
         return assets_pb2.OpenInputResponse(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from uuid import UUID
 
 from crafiq.assets.v1 import assets_pb2
 
@@ -69,8 +68,8 @@ async def _body(requests: AsyncIterator[assets_pb2.StoreOutputRequest], size: in
 
 def _delivery(header: Header) -> Delivery:
     return Delivery(
-        account=UUID(header.account.removeprefix("accounts/")),
-        generation=UUID(header.generation.removeprefix("generations/")),
+        account=rendering.account_id(header.account),
+        generation=rendering.generation_id(header.generation),
         index=header.index,
         inputs=tuple(rendering.asset_id(name) for name in header.inputs),
     )

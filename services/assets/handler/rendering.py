@@ -6,7 +6,7 @@ from uuid import UUID
 
 from crafiq.assets.v1 import assets_pb2
 
-from chassis.errors import Refusal
+from chassis.errors import InvalidRequest, Refusal
 from services.assets.domain.library import Asset
 from services.assets.domain.refusals import AssetNotFound, UploadNotFound
 
@@ -19,6 +19,16 @@ def asset_id(name: str) -> UUID:
 def upload_id(name: str) -> UUID:
     """The id in `uploads/{uuid}`; raises UploadNotFound."""
     return _id(name, "uploads/", UploadNotFound(upload=name))
+
+
+def account_id(name: str) -> UUID:
+    """The id in `accounts/{uuid}`; raises InvalidRequest: another service's mistake."""
+    return _id(name, "accounts/", InvalidRequest(field="account", rule="accounts/{uuid}"))
+
+
+def generation_id(name: str) -> UUID:
+    """The id in `generations/{uuid}`; raises InvalidRequest."""
+    return _id(name, "generations/", InvalidRequest(field="generation", rule="generations/{uuid}"))
 
 
 def _id(name: str, collection: str, otherwise: Refusal) -> UUID:
