@@ -18,9 +18,7 @@ from chassis.errors import Refusal, Unavailable
 from chassis.telemetry import span
 from services.generation.adapters.assets import Assets
 from services.generation.domain import (
-    AttemptState,
     Delivered,
-    Egress,
     FailureReason,
     JobState,
     NotAccepted,
@@ -81,17 +79,9 @@ class Work:
             reason = FailureReason.INPUT_UNAVAILABLE
             return NotAccepted(refusal.reason, again=passing, reason=reason, arrived=False)
         order = Order(job.model, Task(job.task), job.prompt, job.count, job.parameters, tuple(inputs))
-        await self._write_down(claim, order, route)
+        async with self._jobs.held(job.account, job.id, claim.attempt) as held:
+            await held.depart(order, route, self._jobs.now())
         return await route.vendor.generate(order)
-
-    async def _write_down(self, claim: Claim, order: Order, route: Route) -> None:
-        """The egress record, committed before anything leaves. Raises JobGone if the claim is lost."""
-        async with self._jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
-            if held.attempt is None or held.attempt.state != AttemptState.CLAIMED:
-                raise JobGone
-            held.attempt.state = AttemptState.SENT
-            await held.tx.update(held.attempt)
-            await held.tx.insert(Egress.of(held.attempt, order, route, self._jobs.now()))
 
     async def _conclude(self, claim: Claim, result: Result) -> None:
         async with self._jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:

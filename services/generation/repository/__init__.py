@@ -12,9 +12,12 @@ from uuid import UUID
 from chassis.db import Database, Transaction
 from services.generation.domain import (
     Attempt,
+    AttemptState,
     Egress,
     GenerationNotFound,
     Job,
+    Order,
+    Route,
     Transition,
     Try,
     generation_name,
@@ -58,6 +61,14 @@ class Held:
             raise JobGone
         self._egress = await self.tx.first(sql.SENT, attempt=self.attempt.id)
         return Try(self.job, self.attempt, self._egress)
+
+    async def depart(self, order: Order, route: Route, now: datetime) -> None:
+        """Write down what is about to leave. Raises JobGone if the claim is not what it was."""
+        if self.attempt is None or self.attempt.state != AttemptState.CLAIMED:
+            raise JobGone
+        self.attempt.state = AttemptState.SENT
+        await self.tx.update(self.attempt)
+        await self.tx.insert(Egress.of(self.attempt, order, route, now))
 
     async def record(self, step: Transition) -> None:
         """Write the job's new state, its place in the stream, and what is known of the attempt."""

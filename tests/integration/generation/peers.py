@@ -85,6 +85,7 @@ class Assets(assets_pb2_grpc.AssetsServiceServicer):
     calls: Counter[str] = field(default_factory=Counter)
     broken: set[str] = field(default_factory=set)
     full: set[int] = field(default_factory=set)
+    slow: float = 0.0
 
     def add(self, account: str, content: bytes, content_type: str) -> str:
         """Put an Input into somebody's library; answers its name."""
@@ -121,6 +122,7 @@ class Assets(assets_pb2_grpc.AssetsServiceServicer):
         self, request: assets_pb2.OpenInputRequest, context: Context
     ) -> assets_pb2.OpenInputResponse:
         await self._called("OpenInput", context)
+        await asyncio.sleep(self.slow)
         content = self.inputs.get((request.account, request.asset))
         if content is None:
             await refuse(context, AssetNotFound(asset=request.asset))
