@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import nats
 import pytest
 from minio import Minio
 from minio.error import S3Error
+from nats.aio.client import Client
 
 from chassis.testing import eventually
 from deploy.local.infra import Infra
@@ -42,33 +46,69 @@ async def test_the_database_log_has_no_value_of_a_failed_statement(infra: Infra)
     assert "somebody" not in log
 
 
-async def test_a_service_announces_as_itself_only(infra: Infra) -> None:
-    errors: list[Exception] = []
+@asynccontextmanager
+async def _bus(infra: Infra, service: str) -> AsyncIterator[tuple[Client, list[str]]]:
+    """A connection as a service, and what the server said against it."""
+    said: list[str] = []
 
     async def heard(error: Exception) -> None:
-        errors.append(error)
+        said.append(str(error).lower())
 
     client = await nats.connect(
-        infra.nats.url, tls=infra.nats.tls, user="billing", password=infra.nats.password("billing"),
-        inbox_prefix=b"_INBOX_billing", error_cb=heard, allow_reconnect=False,
+        infra.nats.url, tls=infra.nats.tls, user=service, password=infra.nats.password(service),
+        inbox_prefix=f"_INBOX_{service}".encode(), error_cb=heard, allow_reconnect=False,
     )  # fmt: skip
-    stored = await client.jetstream().publish("crafiq.billing.v1.Tested.nobody", b"")
-    assert stored.stream == "BILLING"
-    await client.publish("crafiq.identity.v1.Tested.nobody", b"")
-    refused = await eventually(lambda: errors)
-    await client.close()
-    assert "permissions violation" in str(refused[0]).lower()
+    try:
+        yield client, said
+    finally:
+        await client.close()
 
 
-async def test_a_wrong_password_is_refused_by_the_bus(infra: Infra) -> None:
+async def test_a_service_announces_as_itself(infra: Infra) -> None:
+    async with _bus(infra, "billing") as (client, said):
+        stored = await client.jetstream().publish("crafiq.billing.v1.Tested.nobody", b"")
+        assert stored.stream == "BILLING"
+        assert not said
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "crafiq.identity.v1.AccountDeleted.somebody",
+        "$JS.API.STREAM.PURGE.BILLING",
+        "$JS.API.STREAM.DELETE.IDENTITY",
+        "$JS.API.CONSUMER.MSG.NEXT.IDENTITY.privacy",
+        "$JS.API.CONSUMER.DELETE.IDENTITY.privacy",
+        "$JS.ACK.IDENTITY.privacy.1.1.1.1.0",
+    ],
+)
+async def test_a_service_speaks_for_no_other(infra: Infra, subject: str) -> None:
+    async with _bus(infra, "billing") as (client, said):
+        await client.publish(subject, b"")
+        refused = await eventually(lambda: said)
+        assert "permissions violation for publish" in refused[0]
+
+
+@pytest.mark.parametrize("subject", ["crafiq.>", "_INBOX_identity.>", "$JS.EVENT.ADVISORY.>"])
+async def test_a_service_hears_nothing_that_is_not_for_it(infra: Infra, subject: str) -> None:
+    async with _bus(infra, "billing") as (client, said):
+        await client.subscribe(subject)
+        refused = await eventually(lambda: said)
+        assert "permissions violation for subscription" in refused[0]
+
+
+async def test_the_bus_knows_password_and_certificate(infra: Infra) -> None:
     async def quiet(error: Exception) -> None:
         del error
 
-    with pytest.raises(nats.errors.Error):
-        await nats.connect(
-            infra.nats.url, tls=infra.nats.tls, user="billing", password="wrong",
-            allow_reconnect=False, error_cb=quiet,
-        )  # fmt: skip
+    ours = infra.nats.tls
+    without = ssl.create_default_context(cafile=infra.tls_dir("billing") / "ca.crt")
+    for tls, password in ((ours, "wrong"), (without, infra.nats.password("billing"))):
+        with pytest.raises((nats.errors.Error, OSError)):
+            await nats.connect(
+                infra.nats.url, tls=tls, user="billing", password=password,
+                allow_reconnect=False, error_cb=quiet,
+            )  # fmt: skip
 
 
 async def test_assets_may_use_its_buckets_and_make_none(infra: Infra) -> None:
