@@ -30,12 +30,13 @@ from tests.integration.chassis_data.rows import Row
 KEY = b"k" * 32
 
 
-@pytest.fixture
-async def database_url(infra: Infra) -> AsyncIterator[str]:
-    """A fresh database with the tables of `rows`."""
+@pytest.fixture(scope="session")
+async def library_url(infra: Infra) -> AsyncIterator[str]:
+    """A database with the tables of `rows`."""
     name = f"test_{uuid4().hex}"
     admin = await asyncpg.connect(infra.postgres.admin_dsn)
     await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    await admin.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '50ms'")  # not a second each
     url = re.sub(r"/[^/?]*\?", f"/{name}?", infra.postgres.admin_dsn, count=1)
 
     async def connect() -> Any:
@@ -47,6 +48,15 @@ async def database_url(infra: Infra) -> AsyncIterator[str]:
     yield url
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()
+
+
+@pytest.fixture
+async def database_url(library_url: str) -> str:
+    """The same database, empty."""
+    connection = await asyncpg.connect(library_url)
+    await connection.execute("; ".join(f"DELETE FROM {t.name}" for t in reversed(Row.metadata.sorted_tables)))  # noqa: S608  # our own tables
+    await connection.close()
+    return library_url
 
 
 @pytest.fixture

@@ -1,0 +1,55 @@
+"""Rows of the standard tables end when they are said to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from crafiq.assets.v1 import assets_pb2
+
+from chassis.db import Database
+from chassis.deadletters import DeadLetter, bury
+from chassis.testing import FakeClock
+from promises.retention import standard_jobs
+from promises.subjects import fence
+from tests.integration.chassis_data.conftest import KEY
+
+
+async def sweep(db: Database) -> None:
+    for job in standard_jobs(db):
+        await job.run()
+
+
+@pytest.mark.promise("9-asneeded")
+async def test_claims_requests_and_dead_letters_end_in_time(
+    database_url: str, sql: asyncpg.Connection, account: UUID
+) -> None:
+    clock = FakeClock()
+    erased = uuid4()
+    await sql.execute("INSERT INTO tombstones VALUES ($1, now())", erased)
+
+    async def left() -> list[int]:
+        tables = ("inbox", "requests", "dead_letters")
+        return [await sql.fetchval(f"SELECT count(*) FROM {name}") for name in tables]  # noqa: S608
+
+    async with Database.open(database_url, clock=clock, new_id=uuid4, request_key=KEY, size=(1, 2)) as db:
+        message = assets_pb2.CreateUploadRequest(filename="a.png")
+        async with db.transaction() as tx:
+            for key in ("a message", fence(account), fence(erased)):
+                await tx.claim(key)
+            await tx.replay(account, uuid4(), message, result="uploads/1")
+        await bury(db, DeadLetter("1", "a.b", b"", "BUG", 10, clock.now()))
+        await sweep(db)
+        assert await left() == [3, 1, 1]
+        clock.forward(timedelta(days=7, seconds=1))
+        await sweep(db)
+        assert await left() == [3, 0, 1]
+        clock.forward(timedelta(days=7))
+        await sweep(db)
+        assert await left() == [1, 0, 1]  # what fences off an erased account stays with its tombstone
+        assert await sql.fetchval("SELECT key FROM inbox") == fence(erased)
+        clock.forward(timedelta(days=16))
+        await sweep(db)
+        assert await left() == [1, 0, 0]
