@@ -40,7 +40,7 @@ async def test_a_fault_of_the_vendor_ends_in_one_state_and_charges_nothing(
     assert done.charged_credits == 0
     assert list(done.output_assets) == []
     assert done.note.endswith("Nothing was charged.")
-    [_, failed] = await generation.events(person, "GenerationCreated", "GenerationFailed")
+    [_, failed] = await generation.heard(person, "GenerationCreated", "GenerationFailed")
     assert events_pb2.GenerationFailed.FromString(failed[1]).reason == reason
     assert [sent.outcome for sent in await person.egress(order.name)] == [outcome] * asked
     assert len(await generation.openai.requests(prompt)) == asked
@@ -112,7 +112,7 @@ async def test_only_what_could_be_stored_is_charged(generation: World, person: P
     assert len(done.output_assets) == 1
     assert (done.quoted_credits, done.charged_credits) == (12, 4)
     assert "1 of 3" in done.note
-    [_, succeeded] = await generation.events(person, "GenerationCreated", "GenerationSucceeded")
+    [_, succeeded] = await generation.heard(person, "GenerationCreated", "GenerationSucceeded")
     assert events_pb2.GenerationSucceeded.FromString(succeeded[1]).credits == 4
 
 

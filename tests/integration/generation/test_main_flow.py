@@ -30,7 +30,7 @@ async def test_words_become_pictures_in_the_library(generation: World, person: P
     assert [each.header.account for each in stored] == [person.account] * 2
     hold = generation.peers.billing.holds[order.name]
     assert hold.credits == 8
-    events = await generation.events(person, "GenerationCreated", "GenerationSucceeded")
+    events = await generation.heard(person, "GenerationCreated", "GenerationSucceeded")
     assert events_pb2.GenerationSucceeded.FromString(events[1][1]) == events_pb2.GenerationSucceeded(
         account=person.account, generation=order.name, credits=8
     )

@@ -66,7 +66,7 @@ class Process:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "services.generation", cwd=ROOT, env=environment, stderr=log, stdout=log
             )
-        await eventually(lambda: "serves on" in self.log.read_text(), timeout=15)
+        await eventually(lambda: "serves on" in self.log.read_text(), timeout=30)
 
     async def end(self, how: signal.Signals) -> None:
         if self.process.returncode is None:
@@ -104,7 +104,7 @@ async def test_a_worker_killed_while_the_vendor_works_leads_to_one_end_and_no_se
         done = await next_life.ended(order.name, timeout=12)
         assert (done.state, done.failure_reason) == (generation_pb2.FAILED, "OUTCOME_UNKNOWN")
         assert done.charged_credits == 0
-        await generation.events(person, "GenerationCreated", "GenerationFailed")
+        await generation.heard(person, "GenerationCreated", "GenerationFailed")
         states = [event.data["note"] for event in await next_life.watch(order.name)]
         assert states[2].startswith("The vendor has not answered.")
         [sent] = await next_life.egress(order.name)
@@ -142,7 +142,7 @@ async def test_a_process_that_is_told_to_stop_finishes_what_is_in_hand(
         assert process.process.returncode == 0
     rows = await generation.sql("SELECT state FROM jobs WHERE id = $1", order.name.partition("/")[2])
     assert [row["state"] for row in rows] == ["SUCCEEDED"]
-    await generation.events(person, "GenerationCreated", "GenerationSucceeded")
+    await generation.heard(person, "GenerationCreated", "GenerationSucceeded")
 
 
 @pytest.mark.promise("2a-input-text", "8-minimise")

@@ -17,6 +17,7 @@ import nats
 from crafiq.generation.v1 import generation_pb2, generation_pb2_grpc
 from google.protobuf import json_format
 
+from chassis import events
 from chassis.rpc import refusal_from
 from chassis.rpc.client import PeerChannel, open_channel
 from chassis.service import Service
@@ -182,6 +183,19 @@ class World:
         finally:
             await connection.close()
 
+    async def publish(self, service: str, event: Any) -> None:
+        """Announce something as another service does."""
+        client = await events.connect(
+            self.infra.nats.url, service, self.infra.nats.password(service), self.infra.tls_dir(service)
+        )
+        try:
+            headers = {"Nats-Msg-Id": str(uuid4())}
+            await client.jetstream().publish(
+                events.subject_of(event), event.SerializeToString(), headers=headers
+            )
+        finally:
+            await client.drain()
+
     async def announced(self, account: UUID) -> list[tuple[str, bytes]]:
         """What generation has announced about somebody: (event, body), in order."""
         client = await nats.connect(self.infra.nats.admin_url, tls=self.infra.nats.tls, allow_reconnect=False)
@@ -198,7 +212,7 @@ class World:
         finally:
             await client.close()
 
-    async def events(self, person: Person, *names: str) -> list[tuple[str, bytes]]:
+    async def heard(self, person: Person, *names: str) -> list[tuple[str, bytes]]:
         """What was announced about somebody, once it is these events."""
 
         async def there() -> list[tuple[str, bytes]] | None:
