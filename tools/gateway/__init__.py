@@ -11,6 +11,8 @@ from tools.gateway.descriptors import filtered
 from tools.gateway.surface import outside, parse
 
 __all__ = ["build", "command"]
+# What tools.openapi makes of the same protos.
+DOCUMENT = Path(__file__).resolve().parents[2] / "deploy" / "gateway" / "openapi.json"
 
 
 def command(config: Path, *, workers: int = 1) -> list[str]:
@@ -40,7 +42,7 @@ def build(  # noqa: PLR0913 - one place says all that a gateway needs
     listen_host: str = "127.0.0.1",
     limit_factor: int = 1,
 ) -> Path:
-    """Write `envoy.json` and `transcoding.binpb` into `out_dir`; answers the path of the first.
+    """Write `envoy.json` and what it refers to into `out_dir`; answers the path of the first.
 
     descriptor_set: gen/crafiq.binpb. For the rest see `Place`. Start it with `command`. Raises
     ValueError when the protos and the arguments make no gateway: an upstream that is missing, two
@@ -54,6 +56,8 @@ def build(  # noqa: PLR0913 - one place says all that a gateway needs
     files = parse(descriptor_set)
     place.out_dir.mkdir(parents=True, exist_ok=True)
     place.descriptor.write_bytes(filtered(files).SerializeToString(deterministic=True))
+    document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    place.document.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
     config = place.out_dir / "envoy.json"
     config.write_text(json.dumps(bootstrap(outside(files), place), indent=1), encoding="utf-8")
     return config

@@ -47,6 +47,11 @@ class Place:
         """The filtered descriptor set."""
         return self.out_dir / "transcoding.binpb"
 
+    @property
+    def document(self) -> Path:
+        """What is answered at /openapi.json."""
+        return self.out_dir / "openapi.json"
+
 
 def bootstrap(rpcs: list[Rpc], place: Place) -> Json:
     """envoy.json as an object. Raises ValueError where something it needs is missing."""
@@ -54,7 +59,8 @@ def bootstrap(rpcs: list[Rpc], place: Place) -> Json:
     missing = [service for service in services if service not in place.upstreams]
     if missing:
         raise ValueError(f"The gateway routes to {missing}: give their host:port in `upstreams`.")
-    manager = filters.connection_manager(rpcs, place.descriptor, place.origins, place.limit_factor)
+    reachable = routes.route_config(rpcs, place.origins, place.document)
+    manager = filters.connection_manager(rpcs, place.descriptor, reachable, place.origins, place.limit_factor)
     listeners = [_listener("outside", _tcp(place.listen_host, place.listen_port), manager)]
     if place.tls_port is not None:
         tls = _tcp(place.listen_host, place.tls_port)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tools.gateway import limits, replies, routes, tokens
+from tools.gateway import limits, replies, tokens
 from tools.gateway.surface import BODY_BYTES, Rpc
 
 Json = dict[str, Any]
@@ -30,12 +30,14 @@ LARGEST_ANSWER = 16 * 1024 * 1024
 HEADERS_KB = 32
 
 
-def connection_manager(rpcs: list[Rpc], descriptor: Path, origins: list[str], factor: int) -> Json:
-    """What a public listener runs."""
+def connection_manager(
+    rpcs: list[Rpc], descriptor: Path, reachable: Json, origins: list[str], factor: int
+) -> Json:
+    """What a public listener runs; `reachable` is the route configuration."""
     return {
         "@type": MANAGER,
         "stat_prefix": "outside",
-        "route_config": routes.route_config(rpcs, origins),
+        "route_config": reachable,
         "http_filters": _filters(rpcs, descriptor, origins, factor),
         "local_reply_config": replies.config(),
         "access_log": [access_log()],

@@ -97,11 +97,12 @@ def _mapper(condition: Json, reply: Reply) -> Json:
             {"header": {"key": k, "value": v}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
             for k, v in (_HEADERS | _CHALLENGE if reply.status == 401 else _HEADERS).items()
         ],
-        "body_format_override": {"content_type": "application/json", "json_format": _body(reply)},
+        "body_format_override": {"content_type": "application/json", "json_format": body(reply)},
     }
 
 
-def _body(reply: Reply) -> Json:
+def body(reply: Reply) -> Json:
+    """What is answered; Envoy fills in what stands between percent signs."""
     metadata = {"requestId": "%REQ(X-REQUEST-ID)%"}
     if reply.shows_detail:
         metadata["detail"] = "%LOCAL_REPLY_BODY%"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tools.gateway import limits, tokens
@@ -13,6 +14,7 @@ STREAM_IDLE_SECONDS = 60
 # The service's own deadline ends first and says why; Envoy's is for a service that hangs.
 GRACE_SECONDS = 2
 PREFLIGHT_KEPT_SECONDS = 600
+DOCUMENT_KEPT_SECONDS = 300
 # What a page of another origin may send and read.
 ACCEPTED_HEADERS = (
     "authorization", "content-type", "last-event-id", "x-grpc-web", "x-receipt-secret", "x-user-agent",
@@ -49,8 +51,11 @@ NOWHERE = "nowhere"
 OVERWRITE, IF_ABSENT = "OVERWRITE_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT"
 
 
-def route_config(rpcs: list[Rpc], origins: list[str]) -> Json:
-    """Everything reachable, verb templates first. Raises ValueError for two rules with the same paths."""
+def route_config(rpcs: list[Rpc], origins: list[str], document: Path) -> Json:
+    """Everything reachable, verb templates first; `document` is the file to answer at /openapi.json.
+
+    Raises ValueError for two rules with the same paths.
+    """
     bindings = sorted(((b, r) for r in rpcs for b in r.bindings), key=lambda pair: pair[0].template.order)
     _refuse_twins([b for b, _ in bindings])
     host: Json = {
@@ -58,6 +63,7 @@ def route_config(rpcs: list[Rpc], origins: list[str]) -> Json:
         "domains": ["*"],
         "routes": [
             _health(),
+            _document(document),
             *([_preflight()] if origins else []),
             *(_rest(binding, rpc) for binding, rpc in bindings),
             *(_grpc_web(rpc) for rpc in rpcs),
@@ -71,6 +77,8 @@ def route_config(rpcs: list[Rpc], origins: list[str]) -> Json:
         host["typed_per_filter_config"] = {"envoy.filters.http.cors": _cors(origins)}
     return {
         "name": "crafiq",
+        # Envoy reads the document once, at its start.
+        "max_direct_response_body_size_bytes": document.stat().st_size,
         "response_headers_to_add": [
             *(_header(name, value, OVERWRITE) for name, value in SECURITY_HEADERS.items()),
             *(_header(name, value, IF_ABSENT) for name, value in DEFAULT_HEADERS.items()),
@@ -134,6 +142,22 @@ def _health() -> Json:
         "match": {"path": "/healthz", "headers": [_method("GET")]},
         "direct_response": {"status": 200, "body": {"inline_string": '{"status":"SERVING"}\n'}},
         "response_headers_to_add": [_header("content-type", "application/json", OVERWRITE)],
+        "typed_per_filter_config": NOT_TRANSCODED,
+    }
+
+
+def _document(document: Path) -> Json:
+    """The OpenAPI document, for pages of any origin: it says nothing about anyone."""
+    headers = {
+        "content-type": "application/json",
+        "cache-control": f"public, max-age={DOCUMENT_KEPT_SECONDS}",
+        "access-control-allow-origin": "*",
+    }
+    return {
+        "name": "openapi",
+        "match": {"path": "/openapi.json", "headers": [_method("GET")]},
+        "direct_response": {"status": 200, "body": {"filename": str(document)}},
+        "response_headers_to_add": [_header(name, value, OVERWRITE) for name, value in headers.items()],
         "typed_per_filter_config": NOT_TRANSCODED,
     }
 

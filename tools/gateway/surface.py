@@ -26,25 +26,34 @@ VERBS = ("get", "post", "put", "patch", "delete")
 
 @dataclass(frozen=True)
 class Binding:
-    """One `google.api.http` rule: an HTTP method and a path template."""
+    """One `google.api.http` rule: an HTTP method and a path template.
+
+    body: the field that the body is; `*` for the whole request, empty where there is none.
+    """
 
     method: str
     template: Template
+    body: str = ""
 
 
 @dataclass(frozen=True)
 class Rpc:
     """An RPC that exists outside.
 
-    service: "assets"; full_service: "crafiq.assets.v1.AssetsService". per_minute: calls by one
-    caller, who is the person, or the address of one who is not signed in. streams: the answer is
-    a stream and has no deadline.
+    service: "assets"; full_service: "crafiq.assets.v1.AssetsService". request, response: full names
+    of the messages. purpose: "STORAGE". role: of an operator. per_minute: calls by one caller, who
+    is the person, or the address of one who is not signed in. streams: the answer is a stream and
+    has no deadline.
     """
 
     service: str
     full_service: str
     name: str
+    request: str
+    response: str
     audience: str
+    purpose: str
+    role: str
     bindings: tuple[Binding, ...]
     per_minute: int
     max_body_bytes: int
@@ -100,7 +109,11 @@ def _rpc(full_service: str, method: MethodDescriptorProto) -> Rpc:
         service=full_service.split(".")[1],
         full_service=full_service,
         name=method.name,
+        request=method.input_type.removeprefix("."),
+        response=method.output_type.removeprefix("."),
         audience=audience,
+        purpose=options_pb2.Purpose.Name(access.purpose).removeprefix("PURPOSE_"),
+        role=access.role,
         bindings=tuple(_bindings(method.options.Extensions[annotations_pb2.http])),
         per_minute=access.rate_limit.per_minute or PER_MINUTE[audience],
         max_body_bytes=access.max_body_bytes or BODY_BYTES,
@@ -111,8 +124,8 @@ def _rpc(full_service: str, method: MethodDescriptorProto) -> Rpc:
 def _bindings(rule: http_pb2.HttpRule) -> Iterator[Binding]:
     kind = rule.WhichOneof("pattern")
     if kind in VERBS:
-        yield Binding(kind.upper(), Template.parse(getattr(rule, kind)))
+        yield Binding(kind.upper(), Template.parse(getattr(rule, kind)), rule.body)
     elif kind == "custom":
-        yield Binding(rule.custom.kind, Template.parse(rule.custom.path))
+        yield Binding(rule.custom.kind, Template.parse(rule.custom.path), rule.body)
     for more in rule.additional_bindings:
         yield from _bindings(more)

@@ -57,7 +57,7 @@ class Identity(identity_pb2_grpc.IdentityServiceServicer):
         self._upstream = upstream
 
     async def GetJwks(self, request: Any, context: Any) -> HttpBody:
-        self._upstream.note("GetJwks", request, context)
+        """Not remembered: the gateway fetches keys whenever it is time to."""
         return HttpBody(content_type="application/jwk-set+json", data=await self._upstream.tokens.jwks())
 
     async def CreateSession(self, request: Any, context: Any) -> identity_pb2.CreateSessionResponse:
