@@ -83,6 +83,7 @@ class Service:
             self._relay = Relay(self.db, self._bus)
             around = Surroundings(f"crafiq.{self.name}", self.tokens, self.new_id, self.db.erased)
             self._server = RpcServer(tls_dir, around)
+            self.health = self._server.health
             self._stack = stack.pop_all()
         return self
 

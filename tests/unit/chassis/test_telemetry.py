@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -129,3 +130,15 @@ def test_an_exception_is_logged_by_type_and_place_alone() -> None:
     assert line["error"]["types"] == ["builtins.RuntimeError", "builtins.KeyError"]
     assert "test_telemetry.py" in line["error"]["at"][0]
     assert "somebody" not in json.dumps(line)
+
+
+async def test_an_error_that_nobody_awaited_is_logged_without_its_values(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.get_running_loop()
+    error = ValueError("somebody@example.com")
+    telemetry.log_stray(loop, {"message": "Task exception was never retrieved", "exception": error})
+    (record,) = caplog.records
+    line = telemetry.JsonLines().format(record)
+    assert "builtins.ValueError" in line
+    assert "somebody" not in line
