@@ -105,7 +105,7 @@ class Ledger:
     `turns`: how many orders of one person may be in the database at once (see Turns).
     """
 
-    def __init__(self, db: Database, turns: int = 2) -> None:
+    def __init__(self, db: Database, turns: int = 4) -> None:
         self._db = db
         self._turns = Turns(turns)
 
