@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -148,7 +149,7 @@ class BlobStore:
             sha256=sha256 or hashlib.sha256(body).hexdigest(),
             expires=MINUTE,
         )
-        async with _translated(), self._http.put(url, data=body, headers=headers) as answer:
+        async with _translated(), self._http.put(url, data=io.BytesIO(body), headers=headers) as answer:
             _check(answer.status)
 
     async def read(self, bucket: str, key: str, *, chunk: int = CHUNK) -> AsyncIterator[bytes]:
