@@ -20,6 +20,7 @@ import pytest
 
 from chassis.testing import eventually
 from deploy.local.fleet import start_ticks
+from tests.processes import alive, family, written_down
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -60,20 +61,6 @@ async def _up(state: Path, **settings: str) -> AsyncIterator[subprocess.Popen[by
         if launcher.poll() is None:
             launcher.send_signal(signal.SIGINT)
         await asyncio.to_thread(launcher.wait, 40)
-
-
-def _processes(state: Path) -> dict[int, int]:
-    """The processes that were written down and run: pid to start time, with those that they started."""
-    written = json.loads((state / "processes.json").read_text())
-    mine = {entry["pid"] for entry in written}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(path.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if parent in mine:
-            mine.add(int(path.parent.name))
-    return {pid: ticks for pid in mine if (ticks := start_ticks(pid)) is not None}
 
 
 def _endpoints(state: Path) -> dict[str, Any]:
@@ -134,11 +121,11 @@ async def test_down_stops_everything_and_the_state_survives(tmp_path: Path) -> N
         connection = await asyncpg.connect(_endpoints(tmp_path)["postgres"])
         await connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
         await connection.close()
-        started = _processes(tmp_path)
+        started = family(set(written_down(tmp_path).values()))
         answer = await asyncio.to_thread(_run, tmp_path, "down")
         assert answer.returncode == 0, answer.stderr
         assert launcher.wait(1) == 0
-        assert not [pid for pid, ticks in started.items() if start_ticks(pid) == ticks]
+        assert not alive(started)
         assert not (tmp_path / "endpoints.json").exists()
         assert (await asyncio.to_thread(_run, tmp_path, "down")).returncode == 0
     async with _up(tmp_path):
@@ -154,12 +141,12 @@ async def test_a_launcher_that_is_killed_leaves_nothing_and_its_successor_finds_
         connection = await asyncpg.connect(_endpoints(tmp_path)["postgres"])
         await connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
         await connection.close()
-        started = _processes(tmp_path)
+        started = family(set(written_down(tmp_path).values()))
         assert len(started) > 10  # PostgreSQL's own children among them
         launcher.kill()
         await asyncio.to_thread(launcher.wait)
     async with _up(tmp_path):  # at once: it waits for what is still ending
-        assert not [pid for pid, ticks in started.items() if start_ticks(pid) == ticks]
+        assert not alive(started)
         connection = await asyncpg.connect(_endpoints(tmp_path)["postgres"])
         assert await connection.fetchval("SELECT one FROM kept") == 1
         await connection.close()
@@ -168,9 +155,7 @@ async def test_a_launcher_that_is_killed_leaves_nothing_and_its_successor_finds_
 @pytest.mark.parametrize("name", ["postgres", "nats", "s3", "sandbox-smtp"])
 async def test_a_process_that_falls_is_started_again(running: Path, name: str) -> None:
     def pid() -> int:
-        return next(
-            int(p["pid"]) for p in json.loads((running / "processes.json").read_text()) if p["name"] == name
-        )
+        return written_down(running)[name]
 
     before = pid()
     os.kill(before, signal.SIGKILL)

@@ -1,0 +1,77 @@
+"""The platform as its launcher runs it: who listens where, and what happens when something falls."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from chassis.testing import eventually
+from tests.processes import LOOPBACK, alive, family, listening, written_down
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = {"identity", "assets", "generation", "billing", "privacy"}
+
+
+async def _answers(http: aiohttp.ClientSession, url: str) -> bool:
+    async with http.get(url) as answer:
+        return answer.status == 200
+
+
+def test_every_process_listens_on_loopback_only(platform: Any) -> None:
+    running = written_down(platform.state)
+    assert SERVICES | {"gateway", "postgres", "nats", "s3"} < set(running)
+    assert listening(set(running.values())) <= LOOPBACK
+
+
+def test_nobody_else_can_read_keys_or_endpoints(platform: Any) -> None:
+    private = [p for name in ("secrets", "tls", "logs", "traces") for p in (platform.state / name).rglob("*")]
+    for path in (platform.state / "endpoints.json", *platform.state.iterdir(), *private):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode & 0o077 == 0 or path.name == "up.log", f"{path} has mode {mode:o}"
+
+
+@pytest.mark.parametrize("name", ["billing", "gateway"])
+async def test_what_falls_comes_back(platform: Any, http: aiohttp.ClientSession, name: str) -> None:
+    before = written_down(platform.state)[name]
+    os.kill(before, signal.SIGKILL)
+    await eventually(lambda: written_down(platform.state)[name] != before, timeout=20)
+
+    async def serves_again() -> bool:
+        try:
+            return await _answers(http, f"{platform.gateway}/v1/models")
+        except aiohttp.ClientError:
+            return False
+
+    await eventually(serves_again, timeout=20)
+
+
+@pytest.mark.slow
+async def test_a_killed_launcher_leaves_nothing_of_the_whole_platform(tmp_path: Path) -> None:
+    environment = {**os.environ, "CRAFIQ_STATE": str(tmp_path), "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+    launcher = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "cli",
+        "up",
+        "--with-parent",
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        await eventually((tmp_path / "endpoints.json").exists, timeout=55)
+        members = family(set(written_down(tmp_path).values()))
+        assert len(members) > 20
+    finally:
+        launcher.kill()
+        await launcher.wait()
+    await eventually(lambda: not alive(members), timeout=5)
