@@ -44,7 +44,7 @@ END_UPLOADS = Statement(
 )
 WANTED = Statement(
     text(
-        "SELECT quarantine FROM uploads WHERE quarantine = ANY(:keys) "
+        "SELECT quarantine::text FROM uploads WHERE quarantine::text = ANY(:keys) "
         "AND completed_at IS NULL AND refusal IS NULL"
     ),
     scalar,
@@ -149,7 +149,7 @@ class Uploads:
         """Forget uploads: those not completed, opened before a time; all, opened before another."""
         await self._db.execute(END_UPLOADS, opened_before=opened_before, completed_before=completed_before)
 
-    async def wanted(self, keys: Sequence[UUID]) -> set[UUID]:
+    async def wanted(self, keys: Sequence[str]) -> set[str]:
         """Which of these keys in quarantine belong to an open upload."""
         return set(await self._db.all(WANTED, keys=list(keys)))
 
@@ -223,14 +223,15 @@ class Library:
     async def _shelve(self, tx: Transaction, asset: Asset) -> None:
         await tx.insert(asset)
         if not await tx.execute(SHELVE, owner=asset.id, object_key=asset.object):
-            raise Contended  # swept away: it took an hour to write
+            raise Contended  # swept away: it took ten minutes to write
 
     async def store(self, delivery: Delivery, asset: Asset) -> Asset:
         """Commit an Output with its object and lineage; answers the one that is there if it came before."""
         try:
             async with self._db.transaction() as tx:
-                parents = await tx.all(PARENTS, ids=list(delivery.inputs), owner=delivery.account)
-                asset.descend(parents, len(set(delivery.inputs)))
+                named = set(delivery.inputs)
+                parents = await tx.all(PARENTS, ids=list(named), owner=delivery.account) if named else []
+                asset.descend(parents, len(named))
                 await self._shelve(tx, asset)
                 for parent in parents:
                     await tx.insert(Edge(output=asset.id, input=parent.id, account=delivery.account))

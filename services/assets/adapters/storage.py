@@ -52,13 +52,13 @@ class Storage:
         except BlobTooLarge:
             raise ContentChanged(what="their number") from None
 
-    async def quarantined(self) -> list[UUID]:
+    async def quarantined(self) -> list[str]:
         """The keys of everything in quarantine."""
-        return [UUID(key) for key in await self._buckets.names(self._places.quarantine)]
+        return await self._buckets.names(self._places.quarantine)
 
-    async def discard(self, keys: Iterable[UUID]) -> None:
+    async def discard(self, keys: Iterable[str]) -> None:
         """Remove from quarantine."""
-        await self._buckets.delete(self._places.quarantine, [str(key) for key in keys])
+        await self._buckets.delete(self._places.quarantine, list(keys))
 
     async def shelve(self, key: UUID, content: Content) -> None:
         """Write into the library; the bucket encrypts what is written."""

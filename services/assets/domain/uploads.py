@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Index
+from sqlalchemy import BigInteger, DateTime, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.errors import Refusal
@@ -29,6 +29,7 @@ class Upload(Row, table=True):
     __table_args__ = (
         Index("ix_uploads_account_opened", "account", "opened_at"),
         Index("ix_uploads_opened", "opened_at"),
+        Index("ix_uploads_open", "quarantine", postgresql_where=text("completed_at IS NULL")),
     )
 
     id: UUID = plain(NAMES, primary_key=True)

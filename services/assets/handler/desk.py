@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from chassis.errors import Refusal
 from chassis.pages import Pages
 from services.assets.adapters.storage import Storage
 from services.assets.adapters.workshop import Workshop
-from services.assets.domain.library import Content
+from services.assets.domain.library import Asset, Content
 from services.assets.repository import Library, Uploads
 
 LOG = logging.getLogger("crafiq.assets")
@@ -42,10 +43,24 @@ class Desk:
 
     async def discard(self, key: UUID) -> None:
         """Remove bytes from quarantine; should storage not answer, the sweeper does it later."""
-        try:
-            await self.storage.discard([key])
-        except Refusal as refusal:
-            LOG.warning("left in quarantine for the sweeper: %s", refusal.reason)
+        with _left_to_the_sweeper():
+            await self.storage.discard([str(key)])
+
+    async def kept(self, asset: Asset, key: UUID) -> Asset:
+        """The asset; bytes written under `key` go if it has others, because somebody was faster."""
+        if asset.object != key:
+            with _left_to_the_sweeper():
+                await self.storage.remove([key])
+                await self.library.forget([key])
+        return asset
+
+
+@contextmanager
+def _left_to_the_sweeper() -> Iterator[None]:
+    try:
+        yield
+    except Refusal as refusal:
+        LOG.warning("bytes that nobody wants are left to the sweeper: %s", refusal.reason)
 
 
 class At:

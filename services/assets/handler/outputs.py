@@ -44,7 +44,7 @@ class Outputs(At):
         content = await self._desk.workshop.examine(media, received, header.sha256)
         key = await self._desk.shelve(content)
         asset = Asset.made(delivery, self._desk.new_id(), content, key, self._desk.clock.now())
-        return await self._desk.library.store(delivery, asset)
+        return await self._desk.kept(await self._desk.library.store(delivery, asset), key)
 
 
 async def _header(requests: AsyncIterator[assets_pb2.StoreOutputRequest]) -> Header:

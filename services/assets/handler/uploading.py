@@ -46,12 +46,12 @@ class Uploading(At):
             except Refusal as refusal:
                 await self._refuse(upload, refusal)
                 raise
-            now = self._desk.clock.now()
-            asset = Asset.brought(upload, content, await self._desk.shelve(content), now)
+            key, now = await self._desk.shelve(content), self._desk.clock.now()
+        asset = Asset.brought(upload, content, key, now)
         upload.complete(now)
-        asset = await self._desk.library.take_in(upload, asset)
+        kept = await self._desk.kept(await self._desk.library.take_in(upload, asset), key)
         await self._desk.discard(upload.quarantine)
-        return asset
+        return kept
 
     async def _refuse(self, upload: Upload, refusal: Refusal) -> None:
         """Bytes that can't be taken are not kept, and the answer stays the same."""

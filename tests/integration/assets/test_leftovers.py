@@ -107,9 +107,9 @@ async def test_bytes_written_and_never_committed_are_removed_and_the_upload_can_
         await asyncio.sleep(0.1)
     asset = await ada.complete(upload.name)
     assert await world.key_of(asset.name) != left
-    await sweeper(world, timedelta(minutes=59)).sweep_library()
+    await sweeper(world, timedelta(minutes=9)).sweep_library()
     assert left in world.keys(LIBRARY)
-    await sweeper(world, timedelta(minutes=61)).sweep_library()
+    await sweeper(world, timedelta(minutes=11)).sweep_library()
     assert left not in world.keys(LIBRARY)
     assert await ada.download(asset.name)
 
@@ -123,7 +123,7 @@ async def test_who_is_too_late_to_commit_what_was_swept_commits_nothing(
         before = world.keys(LIBRARY)
         completing = asyncio.create_task(ada.complete(upload.name))
         await eventually(lambda: world.keys(LIBRARY) - before)
-        await sweeper(world, timedelta(minutes=61)).sweep_library()
+        await sweeper(world, timedelta(minutes=11)).sweep_library()
     with pytest.raises(Refusal) as refused:
         await completing
     assert refused.value.status == "ABORTED"
@@ -155,6 +155,26 @@ async def test_with_the_person_everything_of_theirs_goes(
     assert quarantined not in world.keys(QUARANTINE)
     assert not await world.sql("SELECT 1 FROM objects WHERE key = ANY($1)", list(keys))
     assert await bob.download(kept.name)
+
+
+async def test_while_storage_is_away_people_are_asked_to_come_back_and_nothing_is_lost(
+    world: World, photo: bytes
+) -> None:
+    away = World(world.infra, world.database)
+    async with away.serving(s3_url=f"http://127.0.0.1:{free_port()}"):
+        person = await away.person()
+        upload = await person.open(photo)
+        with pytest.raises(Refusal) as refused:
+            await person.complete(upload.name)
+        assert refused.value.status == "UNAVAILABLE"
+        with pytest.raises(Refusal) as refused:
+            await away.store(header_for(person, makers.png()), makers.png())
+        assert refused.value.status == "UNAVAILABLE"
+    back = Person(world, person.id)
+    again = await back.open(photo)
+    await world.put(again, photo)
+    assert (await back.complete(again.name)).title == "holiday.jpg"
+    assert len((await back.list()).assets) == 1
 
 
 def free_port() -> int:
@@ -206,7 +226,7 @@ async def test_a_process_killed_between_write_and_commit_loses_nothing(
         running.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(running.wait, 10) == 0
     assert await world.key_of(stored.name) != left
-    await sweeper(world, timedelta(minutes=61)).sweep_library()
+    await sweeper(world, timedelta(minutes=11)).sweep_library()
     assert left not in world.keys(LIBRARY)
     assert await ada.download(stored.name)
     rows = await world.sql("SELECT id FROM assets WHERE account = $1", ada.id)

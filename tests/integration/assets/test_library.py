@@ -78,7 +78,7 @@ async def test_a_page_token_is_good_for_its_own_list_only(ada: Person, bob: Pers
         assert refused.value.reason == "INVALID_REQUEST"
 
 
-@pytest.mark.promise("8-isolation")
+@pytest.mark.promise("2b-output-owner")
 async def test_another_persons_asset_is_not_there(ada: Person, bob: Person, photo: bytes) -> None:
     asset = await ada.upload(photo)
     missing = f"assets/{uuid4()}"

@@ -159,7 +159,7 @@ async def test_inputs_are_checked_in_order_and_opened_stripped(
     assert "holiday" not in opened.url
 
 
-@pytest.mark.promise("8-isolation")
+@pytest.mark.promise("2b-output-owner")
 async def test_another_persons_asset_is_no_input(
     ada: Person, bob: Person, world: World, photo: bytes
 ) -> None:

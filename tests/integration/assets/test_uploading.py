@@ -76,7 +76,6 @@ async def test_storage_takes_exactly_the_declared_bytes_once(ada: Person, world:
     assert await world.put(upload, photo) == 412
 
 
-@pytest.mark.promise("2b-interaction-nocontent")
 async def test_an_upload_is_completed_only_when_the_bytes_are_there(ada: Person, photo: bytes) -> None:
     upload = await ada.open(photo)
     with pytest.raises(Refusal, match="PUT them to its `url`") as refused:
@@ -89,6 +88,7 @@ async def test_an_upload_is_completed_only_when_the_bytes_are_there(ada: Person,
 async def test_completed_again_and_at_once_it_is_the_same_asset(
     ada: Person, world: World, photo: bytes
 ) -> None:
+    before = world.keys(LIBRARY)
     upload = await ada.open(photo)
     await world.put(upload, photo)
     assets = await asyncio.gather(*(ada.complete(upload.name) for _ in range(5)))
@@ -97,6 +97,7 @@ async def test_completed_again_and_at_once_it_is_the_same_asset(
     asset = UUID(assets[0].name.removeprefix("assets/"))
     rows = await world.sql("SELECT key FROM objects WHERE asset = $1", asset)
     assert [row["key"] for row in rows] == [await world.key_of(assets[0].name)]
+    assert world.keys(LIBRARY) - before == {rows[0]["key"]}
 
 
 async def test_the_same_request_opens_the_same_upload(ada: Person, photo: bytes) -> None:
@@ -186,7 +187,7 @@ async def test_a_person_may_have_twenty_uploads_open(ada: Person, bob: Person, p
     assert (await ada.open(photo)).name
 
 
-@pytest.mark.promise("8-isolation")
+@pytest.mark.promise("2b-output-owner")
 async def test_another_persons_upload_is_not_there(ada: Person, bob: Person, photo: bytes) -> None:
     upload = await ada.open(photo)
     await ada.world.put(upload, photo)
@@ -230,7 +231,6 @@ async def test_a_second_delivery_changes_nothing(world: World) -> None:
     assert not await world.sql("SELECT 1 FROM dead_letters")
 
 
-@pytest.mark.promise("2a-input-text")
 async def test_no_log_line_says_what_the_file_was_called(
     ada: Person, photo: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:

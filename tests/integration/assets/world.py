@@ -44,8 +44,8 @@ def digest(content: bytes) -> str:
 class Person:
     """Somebody with an account, signed in, at the gateway's side of the service."""
 
-    def __init__(self, world: World) -> None:
-        self.id = uuid4()
+    def __init__(self, world: World, account: UUID | None = None) -> None:
+        self.id = account or uuid4()
         self.account = f"accounts/{self.id}"
         self.world = world
 
@@ -139,9 +139,9 @@ class World:
         return Settings(**given)
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[Service]:
+    async def serving(self, **more: Any) -> AsyncIterator[Service]:
         """The service in this process."""
-        settings = self.settings()
+        settings = self.settings(**more)
         async with AsyncExitStack() as stack:
             service = await stack.enter_async_context(
                 Service("assets", settings, metadata=Row.metadata, jwks=self.tokens.jwks)

@@ -128,6 +128,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_uploads_account_opened", "uploads", ["account", "opened_at"], unique=False)
+    op.create_index(
+        "ix_uploads_open",
+        "uploads",
+        ["quarantine"],
+        unique=False,
+        postgresql_where=sa.text("completed_at IS NULL"),
+    )
     op.create_index("ix_uploads_opened", "uploads", ["opened_at"], unique=False)
     op.create_table(
         "lineage",
