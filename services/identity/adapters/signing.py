@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from chassis.clock import Clock
@@ -37,12 +38,10 @@ class SigningKeys:
         self.reload()
 
     def reload(self) -> None:
-        """Read the folder again; a folder without a usable key is an error, and the old keys stay."""
+        """Read the folder again. Raises ValueError if it has no key or a bad one; the old ones stay then."""
         keys, ages = {}, []
         for path in sorted(self._folder.glob("*.pem")):
-            keys[path.stem] = ECKey.import_key(
-                path.read_bytes(), {"kid": path.stem, "use": "sig", "alg": "ES256"}
-            )
+            keys[path.stem] = _p256(path)
             ages.append(KeyAge(path.stem, datetime.fromtimestamp(path.stat().st_mtime, UTC)))
         ring(ages, self._clock.now(), self._lead)
         self._keys, self._ages = keys, ages
@@ -82,10 +81,20 @@ class SigningKeys:
         try:
             self.reload()
         except (ValueError, OSError) as error:
-            log.warning("the signing keys could not be read again: %s", type(error).__name__)
+            log.warning("the signing keys could not be read again: %s", error)
             return
         if before != set(self._keys):
             log.info("signing keys changed: %s signs", self._ring().signs)
 
     def _ring(self) -> Ring:
         return ring(self._ages, self._clock.now(), self._lead)
+
+
+def _p256(path: Path) -> ECKey:
+    try:
+        key = ECKey.import_key(path.read_bytes(), {"kid": path.stem, "use": "sig", "alg": "ES256"})
+    except JoseError as error:
+        raise ValueError(f"{path.name} is not an EC key") from error
+    if key.curve_name != "P-256":
+        raise ValueError(f"{path.name} is not on the curve P-256, which ES256 signs with")
+    return key

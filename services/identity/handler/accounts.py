@@ -21,11 +21,13 @@ class Accounts:
         self.kit = kit
 
     async def GetAccount(self, _request: identity_pb2.GetAccountRequest, call: Call) -> identity_pb2.Account:
+        """The caller's account."""
         return _message(await signed_in(self.kit, self.kit.db, call))
 
     async def UpdateAccount(
         self, request: identity_pb2.UpdateAccountRequest, call: Call
     ) -> identity_pb2.Account:
+        """Change the names that the mask has, on top of the state that the etag names."""
         wanted = Profile(request.account.username, request.account.display_name)
         async with self.kit.db.transaction() as tx:
             await signed_in(self.kit, tx, call)
@@ -41,6 +43,7 @@ class Accounts:
     async def BatchGetPublicProfiles(
         self, request: identity_pb2.BatchGetPublicProfilesRequest, _call: Call
     ) -> identity_pb2.BatchGetPublicProfilesResponse:
+        """The user names of those who have one; others are left out, whether they exist or not."""
         wanted = [id_ for name in request.accounts if (id_ := _account_id(name))]
         found = await accounts.public_names(self.kit.db, wanted)
         return identity_pb2.BatchGetPublicProfilesResponse(
@@ -51,6 +54,7 @@ class Accounts:
         )
 
     async def GetJwks(self, _request: identity_pb2.GetJwksRequest, call: Call) -> HttpBody:
+        """The public keys; caches may keep them for a minute."""
         call.set_header("cache-control", "public, max-age=60")
         return HttpBody(content_type="application/jwk-set+json", data=await self.kit.keys.jwks())
 

@@ -14,7 +14,7 @@ from services.identity.adapters.passwords import Passwords
 from services.identity.adapters.policies import Policies
 from services.identity.adapters.signing import SigningKeys
 from services.identity.domain.accounts import Account
-from services.identity.domain.devices import coarse
+from services.identity.domain.origins import coarse, network_address
 from services.identity.domain.refusals import SessionEnded
 from services.identity.domain.secrets import Secrets
 from services.identity.domain.security import SecurityEntry, SecurityEvent
@@ -61,6 +61,6 @@ async def record(
         tx,
         SecurityEntry(
             id=kit.new_id(), account=account, at=kit.clock.now(), event=event,
-            address=call.address, device=device(call), session=session,
+            address=network_address(call.address), device=device(call), session=session,
         ),
     )  # fmt: skip

@@ -40,6 +40,7 @@ class Refreshing:
     async def RefreshSession(
         self, request: identity_pb2.RefreshSessionRequest, call: Call
     ) -> identity_pb2.CreateSessionResponse:
+        """Exchange a refresh token, from the body or else from the cookie, for a new pair."""
         token = request.refresh_token or cookies.refresh_token(call)
         # What ends a stolen session commits; only then the refusal is raised.
         async with self.kit.db.transaction() as tx:

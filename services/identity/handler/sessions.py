@@ -37,6 +37,7 @@ class Sessions:
     async def CreateSession(
         self, request: identity_pb2.CreateSessionRequest, call: Call
     ) -> identity_pb2.CreateSessionResponse:
+        """Sign in: a new session, its tokens as cookies and, if asked for, in the body."""
         async with taking_at_least(REFUSAL_TAKES, only_refusals=True):
             account = await self._checked(request, call)
         now = self.kit.clock.now()
@@ -58,6 +59,7 @@ class Sessions:
     async def ListSessions(
         self, request: identity_pb2.ListSessionsRequest, call: Call
     ) -> identity_pb2.ListSessionsResponse:
+        """The caller's living sessions, newest first."""
         account = await signed_in(self.kit, self.kit.db, call)
         size = pages.size(request.page_size)
         after = self.kit.pages.decode(LIST, account.account, request.page_token)
@@ -70,6 +72,7 @@ class Sessions:
         return answer
 
     async def DeleteSession(self, request: identity_pb2.DeleteSessionRequest, call: Call) -> Empty:
+        """End one of the caller's sessions, this one included."""
         await signed_in(self.kit, self.kit.db, call)
         session = _session_id(request.name)
         if session is None or not await self._end(call, session, SecurityEvent.SESSION_REVOKED):
@@ -79,6 +82,7 @@ class Sessions:
         return Empty()
 
     async def SignOut(self, _request: identity_pb2.SignOutRequest, call: Call) -> Empty:
+        """End the caller's own session and clear its cookies."""
         # Signing out of a session that ended already is no error.
         if call.caller.session:
             await self._end(call, call.caller.session, SecurityEvent.SIGNED_OUT)
@@ -88,6 +92,7 @@ class Sessions:
     async def Reauthenticate(
         self, request: identity_pb2.ReauthenticateRequest, call: Call
     ) -> identity_pb2.ReauthenticateResponse:
+        """Prove again who is calling; wrong passwords count as they do at sign-in."""
         account = await signed_in(self.kit, self.kit.db, call)
         key = await self._counted(account.email)
         known = await accounts.password_hash(self.kit.db, account.account)

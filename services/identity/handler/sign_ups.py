@@ -47,6 +47,7 @@ class SignUps:
         self.kit = kit
 
     async def SignUp(self, request: identity_pb2.SignUpRequest, call: Call) -> identity_pb2.SignUpResponse:
+        """Open an unverified account, or tell the owner of a known address; one answer for both."""
         if not request.is_adult:
             raise AdultsOnly
         shown_name = display_name(request.display_name)
@@ -72,6 +73,7 @@ class SignUps:
     async def VerifyEmail(
         self, request: identity_pb2.VerifyEmailRequest, call: Call
     ) -> identity_pb2.VerifyEmailResponse:
+        """Confirm an address: this sign-up becomes the account, the others for the address go."""
         now = self.kit.clock.now()
         async with self.kit.db.transaction() as tx:
             account = await self._confirming(tx, request.token, now)
@@ -87,6 +89,7 @@ class SignUps:
     async def ResendVerification(
         self, request: identity_pb2.ResendVerificationRequest, call: Call
     ) -> identity_pb2.ResendVerificationResponse:
+        """Mail a fresh link to each waiting sign-up of the address; one answer for any address."""
         async with taking_at_least(SIGN_UP_TAKES):
             async with self.kit.db.transaction() as tx:
                 await accounts.lock_address(tx, request.email)

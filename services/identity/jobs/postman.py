@@ -44,7 +44,10 @@ class Postman:
     async def deliver_due(self) -> int:
         """Hand over up to ten mails that are due; answers how many it tried."""
         due = await mails.claim(self._db, self._clock.now())
-        await asyncio.gather(*(self._deliver(mail) for mail in due))
+        fates = await asyncio.gather(*(self._deliver(mail) for mail in due), return_exceptions=True)
+        for fate in fates:  # one that broke does not keep the others from going out
+            if fate is not None:
+                raise fate
         return len(due)
 
     async def _deliver(self, mail: Mail) -> None:

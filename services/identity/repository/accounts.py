@@ -37,7 +37,8 @@ UNVERIFIED_BY_ADDRESS = Statement(
 )
 _BY_ID = select(Account).where(col(Account.account) == bindparam("id_"))
 BY_ID = Statement(_BY_ID, Account)
-BY_ID_LOCKED = Statement(_BY_ID.with_for_update(), Account)
+# Not the key: who signs in meanwhile refers to it and need not wait.
+BY_ID_LOCKED = Statement(_BY_ID.with_for_update(key_share=True), Account)
 USERNAME_HOLDERS = Statement(
     select(func.count()).where(
         func.lower(Account.username) == bindparam("wanted"),

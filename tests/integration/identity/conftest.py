@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import nats
@@ -65,13 +66,25 @@ async def mailbox() -> AsyncIterator[Mailbox]:
     await server.wait_closed()
 
 
-@pytest.fixture(scope="session")
-async def privacy(infra: Infra, clock: FakeClock) -> AsyncIterator[str]:
+@asynccontextmanager
+async def serving_privacy(infra: Infra, clock: FakeClock) -> AsyncIterator[str]:
+    """Privacy in this process; yields its address."""
     settings = ServiceSettings(**settings_for(infra, "privacy"))
     async with Service("privacy", settings, metadata=PrivacyRow.metadata, clock=clock) as service:
         await compose_privacy(service, settings)
         async with running(service) as address:
             yield address
+
+
+@pytest.fixture(scope="session")
+async def privacy(infra: Infra, clock: FakeClock) -> AsyncIterator[str]:
+    async with serving_privacy(infra, clock) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("traces") / "identity.jsonl"
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +96,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory, clock: FakeClock) -> SigningK
 
 @pytest.fixture(scope="session")
 async def identity(
-    infra: Infra, clock: FakeClock, keys: SigningKeys, mailbox: Mailbox, privacy: str
+    infra: Infra, clock: FakeClock, keys: SigningKeys, mailbox: Mailbox, privacy: str, traces: Path
 ) -> AsyncIterator[Service]:
     settings = Settings(
         **settings_for(
@@ -92,6 +105,8 @@ async def identity(
             peers={"privacy": privacy},
             smtp_host="127.0.0.1",
             smtp_port=mailbox.port,
+            trace_file=traces,
+            trace_ratio=1.0,
             token_key=secrets.token_hex(32),
         )
     )

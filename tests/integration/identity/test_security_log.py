@@ -27,7 +27,7 @@ async def test_what_happens_to_an_account_is_logged_with_address_and_device(peop
     assert {event for event, *_ in entries} == {
         "SIGNED_UP", "ADDRESS_CONFIRMED", "SIGNED_IN", "SIGN_IN_FAILED",
     }  # fmt: skip
-    assert ("SIGNED_IN", ADDRESS, "a Python program") in entries
+    assert ("SIGNED_IN", ADDRESS, "a Python program on Linux") in entries
 
 
 async def _entry(people: People, account: UUID, clock: FakeClock, address: str) -> None:
@@ -47,7 +47,7 @@ async def _entry(people: People, account: UUID, clock: FakeClock, address: str) 
 async def test_addresses_are_coarse_after_thirty_days_and_rows_gone_after_twelve_months(
     people: People, clock: FakeClock, identity: Service
 ) -> None:
-    person = await people.confirmed()
+    person = await people.signed_in()
     for address in ("198.51.100.23", "2001:db8:aa:bb::1", ""):
         await _entry(people, person.id, clock, address)
     clock.forward(timedelta(days=29))

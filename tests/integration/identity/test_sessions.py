@@ -232,7 +232,7 @@ async def test_sessions_are_listed_newest_first_with_a_coarse_device(
     first.access = answer.access_token
     listed = (await _list(people, second)).sessions
     assert [session.current for session in listed] == [True, False]
-    assert {session.device for session in listed} == {"a Python program"}
+    assert {session.device for session in listed} == {"a Python program on Linux"}
     assert listed[1].last_used_time.ToSeconds() > listed[1].create_time.ToSeconds()
 
 

@@ -1,4 +1,4 @@
-"""A coarse device, and nothing more, is made of a user agent."""
+"""What is kept of where a call came from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.identity.domain.devices import UNKNOWN, coarse
+from services.identity.domain.origins import UNKNOWN, coarse, network_address
 
 
 @pytest.mark.promise("2b-device")
@@ -38,3 +38,19 @@ def test_the_device_is_coarse(user_agent: str, device: str) -> None:
 @given(st.text())
 def test_nothing_of_the_user_agent_itself_is_kept(user_agent: str) -> None:
     assert coarse(user_agent + "secret-7f3a") == coarse(user_agent)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        (" 2001:DB8::1 ", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("unknown", ""),
+        ("203.0.113.7:443", ""),
+        ("", ""),
+    ],
+)
+def test_only_a_network_address_is_kept_as_one(given: str, kept: str) -> None:
+    assert network_address(given) == kept

@@ -1,6 +1,8 @@
-"""A coarse device from a user agent; the user agent itself is kept nowhere (policy, 2b)."""
+"""Where a call came from, as much of it as may be kept: network address and coarse device."""
 
 from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address
 
 # The first that occurs wins, so the more special stand first: Edge and Opera call themselves
 # Chrome, Chrome calls itself Safari, Android calls itself Linux.
@@ -40,3 +42,14 @@ def coarse(user_agent: str) -> str:
 
 def _first(known: tuple[tuple[str, str], ...], user_agent: str) -> str:
     return next((name for mark, name in known if mark.lower() in user_agent.lower()), "")
+
+
+def network_address(text: str) -> str:
+    """An address as PostgreSQL's inet reads it; empty for anything else, such as a zone or a host name."""
+    try:
+        address = ip_address(text.strip().partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(address)
