@@ -7,20 +7,26 @@ from datetime import timedelta
 from crafiq.billing.v1 import billing_pb2
 from pydantic import Field
 
+from chassis.jobs import Job
 from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
 from promises.retention import standard_jobs
 from services.billing.consumers import Consumers
-from services.billing.domain import Row
+from services.billing.domain import Gift, Row
 from services.billing.handler import Handler
+from services.billing.jobs import Expiry
 from services.billing.repository import Ledger
 
 
 class Settings(ServiceSettings):
-    """`sign_up_credits`: what a new person is given. `hold_lifetime`: then the job is asked about."""
+    """`sign_up_credits`: what a new person is given, which ends after `sign_up_credits_last` if that is set.
+
+    `hold_lifetime`: how long a hold stands before the job is asked about.
+    """
 
     sign_up_credits: int = Field(default=100, ge=0, le=1_000_000)
+    sign_up_credits_last: timedelta | None = None
     hold_lifetime: timedelta = timedelta(hours=24)
 
 
@@ -30,8 +36,10 @@ def compose(service: Service, settings: Settings) -> None:
     pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
     handler = Handler(ledger, pages, settings.hold_lifetime)
     service.offer(billing_pb2.DESCRIPTOR.services_by_name["BillingService"], handler)
-    service.listen(Consumers(ledger, settings.sign_up_credits).subscriptions())
-    for job in standard_jobs(service.db):
+    welcome = Gift(settings.sign_up_credits, settings.sign_up_credits_last)
+    service.listen(Consumers(ledger, welcome).subscriptions())
+    expiry = Job("expire lots", timedelta(minutes=1), Expiry(ledger).run)
+    for job in (expiry, *standard_jobs(service.db)):
         service.every(job)
 
 

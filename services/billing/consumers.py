@@ -12,7 +12,7 @@ from chassis.consumers import Subscription
 from chassis.db import Transaction
 from chassis.events import account_of
 from promises import subjects
-from services.billing.domain import HoldState, HoldUnknown, id_of
+from services.billing.domain import Gift, HoldState, HoldUnknown, id_of
 from services.billing.repository import Ledger
 
 log = logging.getLogger(__name__)
@@ -21,10 +21,10 @@ UNPAID = Counter("crafiq_billing_unpaid_deliveries", "Deliveries whose hold had 
 
 
 class Consumers:
-    """Opens wallets and settles holds. `sign_up_credits` is what a new person is given."""
+    """Opens wallets, with a `welcome` in them, and settles holds."""
 
-    def __init__(self, ledger: Ledger, sign_up_credits: int) -> None:
-        self._ledger, self._sign_up_credits = ledger, sign_up_credits
+    def __init__(self, ledger: Ledger, welcome: Gift) -> None:
+        self._ledger, self._welcome = ledger, welcome
 
     def subscriptions(self) -> list[Subscription]:
         """Who is listened to."""
@@ -39,7 +39,7 @@ class Consumers:
         """Open the wallet with the first credits, once."""
         account = account_of(event)
         if await subjects.begin(tx, account):
-            await self._ledger.open(tx, account, self._sign_up_credits)
+            await self._ledger.open(tx, account, self._welcome)
 
     async def on_generation_succeeded(self, tx: Transaction, event: generation.GenerationSucceeded) -> None:
         """Capture the price of what was delivered, never more than was held, and release the rest.

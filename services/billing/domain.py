@@ -14,7 +14,7 @@ A lot belongs to a *book*, a random id. `Wallet` is the only link between a book
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -85,6 +85,7 @@ class Lot(Row, table=True):
         CheckConstraint(
             "least(granted, available, held, settled, expired) >= 0", name="ck_lots_not_negative"
         ),
+        Index("ix_lots_ending", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
         # Balances change with every transfer: room on the page keeps that out of the indexes.
         {"postgresql_with": {"fillfactor": 60}},
     )
@@ -213,6 +214,14 @@ def id_of(name: str, collection: str, field: str) -> UUID:
 
 
 @dataclass(frozen=True, slots=True)
+class Gift:
+    """Credits that a person is given, and how long they last; None is for ever."""
+
+    credits: int
+    lasts: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Balance:
     """A person's credits; each that was ever granted is in one of the three, or expired."""
 
@@ -250,7 +259,8 @@ class Placement:
 class Entry:
     """One transaction as its person sees it: how `available` and `held` changed.
 
-    `kind` is CAPTURE also where the rest of the hold was released in the same transaction.
+    `kind` is CAPTURE also where the rest of the hold was released in the same transaction. `ends_at` is
+    when granted credits end, if they do.
     """
 
     transaction: UUID
@@ -259,13 +269,15 @@ class Entry:
     generation: UUID | None
     available_delta: int
     held_delta: int
+    ends_at: datetime | None = None
 
     @property
     def description(self) -> str:
         """What happened, as a sentence."""
         match self.kind:
             case TransferKind.GRANT:
-                return f"{_credits(self.available_delta)} given to you."
+                until = f", usable until {self.ends_at:%Y-%m-%d %H:%M} UTC" if self.ends_at else ""
+                return f"{_credits(self.available_delta)} given to you{until}."
             case TransferKind.HOLD:
                 return f"{_credits(self.held_delta)} set aside for a generation."
             case TransferKind.CAPTURE:

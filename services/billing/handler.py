@@ -66,6 +66,7 @@ def _hold(hold: Hold) -> billing_pb2.Hold:
 
 
 def _entry(entry: Entry) -> billing_pb2.Entry:
+    ends = {"expire_time": _time(entry.ends_at)} if entry.ends_at else {}
     return billing_pb2.Entry(
         name=f"entries/{entry.transaction}",
         kind=billing_pb2.EntryKind.Value(entry.kind),
@@ -74,6 +75,7 @@ def _entry(entry: Entry) -> billing_pb2.Entry:
         generation=f"generations/{entry.generation}" if entry.generation else "",
         description=entry.description,
         create_time=_time(entry.at),
+        **ends,
     )
 
 

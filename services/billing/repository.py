@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import ARRAY, Uuid, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
 from chassis.db import Database, Queries, Record, Statement, Transaction, scalar
 from chassis.errors import SubjectUnknown
 from chassis.pages import Position
-from services.billing.domain import Balance, Entry, Hold, HoldState, Placement, TransferKind, Wallet
+from services.billing.domain import Balance, Entry, Gift, Hold, HoldState, Placement, TransferKind, Wallet
 
 
 def _placement(record: Record) -> Placement:
@@ -84,8 +84,9 @@ def _entries(where: str) -> Statement[Entry]:
         SELECT transaction, at, min(kind) AS kind, generation,
             sum(CASE 'AVAILABLE' WHEN credit THEN amount WHEN debit THEN -amount ELSE 0 END)
                 AS available_delta,
-            sum(CASE 'HELD' WHEN credit THEN amount WHEN debit THEN -amount ELSE 0 END) AS held_delta
-        FROM transfers
+            sum(CASE 'HELD' WHEN credit THEN amount WHEN debit THEN -amount ELSE 0 END) AS held_delta,
+            max(expires_at) FILTER (WHERE kind = 'GRANT') AS ends_at
+        FROM transfers JOIN lots USING (lot, book)
         WHERE {where} AND (at, transaction) < (:before, :before_transaction)
         GROUP BY book, at, transaction, generation ORDER BY book DESC, at DESC, transaction DESC LIMIT :rows
         """),  # noqa: S608 - the two conditions below
@@ -93,10 +94,25 @@ def _entries(where: str) -> Statement[Entry]:
     )
 
 
+# What is left of lots whose time is over; one that is being drawn from waits for the next round.
+EXPIRE = Statement(
+    text("""
+    WITH ended AS (
+        SELECT lot, book, available FROM lots
+        WHERE expires_at <= :at AND expires_at > :since AND available > 0
+        ORDER BY expires_at, lot LIMIT cardinality(:transactions) FOR UPDATE SKIP LOCKED
+    ), numbered AS (
+        SELECT lot, book, available, row_number() OVER (ORDER BY lot) AS number FROM ended
+    )
+    INSERT INTO transfers (book, at, transaction, lot, kind, debit, credit, amount)
+    SELECT book, :at, (:transactions)[number], lot, 'EXPIRY', 'AVAILABLE', 'EXPIRED', available FROM numbered
+    """).bindparams(bindparam("transactions", type_=ARRAY(Uuid)))
+)
 ENTRIES = _entries("book = :book")
 ENTRIES_OF_GENERATION = _entries("book = :book AND generation = :generation")
 NEWEST = (datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 """Before this position come all entries."""
+LOOK_BACK = timedelta(days=30)
 
 
 class Ledger:
@@ -160,26 +176,37 @@ class Ledger:
         """The hold of a generation."""
         return await (on or self._db).first(HOLD, of=generation)
 
-    async def open(self, tx: Transaction, account: UUID, gift: int) -> None:
-        """Make the wallet of a new person, with `gift` credits that do not end; 0 is none."""
+    async def open(self, tx: Transaction, account: UUID, gift: Gift) -> None:
+        """Make the wallet of a new person, with a first gift; one of 0 credits is none."""
         wallet = Wallet(account=account, book=self._db.new_id(), created_at=self._db.clock.now())
         await tx.insert(wallet)
-        if gift > 0:
-            await self.grant(account, gift, on=tx)
+        if gift.credits > 0:
+            await self.grant(account, gift, tx)
 
-    async def grant(
-        self, account: UUID, gift: int, ends_at: datetime | None = None, on: Queries | None = None
-    ) -> None:
-        """Give somebody `gift` credits as a lot of their own, which ends at `ends_at` if it does.
-
-        Raises SubjectUnknown if the account has no wallet.
-        """
-        ids = {"lot": self._db.new_id(), "transaction": self._db.new_id()}
+    async def grant(self, account: UUID, gift: Gift, on: Queries | None = None) -> None:
+        """Give somebody credits, as a lot of their own. Raises SubjectUnknown if there is no wallet."""
+        now, lot, transaction = self._db.clock.now(), self._db.new_id(), self._db.new_id()
         given = await (on or self._db).execute(
-            GRANT, account=account, credits=gift, at=self._db.clock.now(), expires_at=ends_at, **ids
+            GRANT,
+            account=account,
+            lot=lot,
+            transaction=transaction,
+            credits=gift.credits,
+            at=now,
+            expires_at=now + gift.lasts if gift.lasts else None,
         )
         if not given:
             raise SubjectUnknown(account)
+
+    async def expire(self, rows: int) -> int:
+        """Book what is left of up to `rows` lots whose time is over as EXPIRED; answers how many there were.
+
+        A lot is looked at for 30 days after its end. Credits that come back to it later (a hold
+        released very late) stay where they are: the balance goes by the clock, not by this booking.
+        """
+        now = self._db.clock.now()
+        transactions = [self._db.new_id() for _ in range(rows)]
+        return await self._db.execute(EXPIRE, at=now, since=now - LOOK_BACK, transactions=transactions)
 
     async def book(self, account: UUID) -> UUID | None:
         """Whose transfers are the person's; None if there is no wallet."""

@@ -31,6 +31,7 @@ from chassis.clock import Clock
 from chassis.db import Database
 from deploy.local.infra import Infra
 from promises import subjects
+from services.billing.domain import Gift
 from services.billing.repository import PLACE, SETTLE, Ledger
 
 GOAL = 0.70
@@ -90,7 +91,7 @@ async def people(db: Database, ledger: Ledger, number: int) -> list[UUID]:
     async with db.transaction() as tx:
         for account in accounts:
             await subjects.begin(tx, account)
-            await ledger.open(tx, account, 10_000_000)
+            await ledger.open(tx, account, Gift(10_000_000))
     return accounts
 
 

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chassis.testing import FakeClock
-from services.billing.domain import Placement
+from services.billing.domain import Gift, Placement
+from services.billing.jobs import Expiry
 from services.billing.repository import Ledger
 from tests.integration.billing.conftest import LIFETIME, People, Sql
 from tests.integration.in_process import Neighbours
@@ -24,6 +25,7 @@ STEPS = st.one_of(
     st.tuples(st.just("grant"), st.just(0), st.integers(1, 50)),
     st.tuples(st.just("grant_that_ends"), st.just(0), st.integers(1, 50)),
     st.tuples(st.just("an_hour_later"), st.just(0), st.just(0)),
+    st.tuples(st.just("expire"), st.just(0), st.just(0)),
 )
 
 
@@ -82,9 +84,12 @@ async def test_the_books_balance_after_every_step(
                 model.release(job)
             case "an_hour_later":
                 clock.forward(timedelta(hours=1))
+            case "expire":
+                await Expiry(ledger).run()
+                assert await ledger.balance(person) == before
             case _:
-                ends_at = clock.now() + timedelta(hours=2) if what == "grant_that_ends" else None
-                await ledger.grant(person, number, ends_at)
+                lasts = timedelta(hours=2) if what == "grant_that_ends" else None
+                await ledger.grant(person, Gift(number, lasts))
                 model.granted += number
         await the_books_balance(sql, ledger, person, model)
 

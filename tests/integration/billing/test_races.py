@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.billing.domain import Balance, HoldState
+from services.billing.domain import Balance, Gift, HoldState
 from services.billing.repository import Ledger, Turns
 from tests.integration.billing.conftest import GRANT, LIFETIME, People, Sql
 
@@ -68,7 +68,7 @@ async def test_lots_of_one_person_are_drawn_at_once_without_deadlock(
     person: UUID, ledger: Ledger, unbounded: Ledger, sql: Sql
 ) -> None:
     for number in range(8):
-        await ledger.grant(person, 10 + number)
+        await ledger.grant(person, Gift(10 + number))
     total = GRANT + sum(range(10, 18))
     jobs = [uuid4() for _ in range(40)]
     await asyncio.gather(*(unbounded.place(person, generation, 7, LIFETIME) for generation in jobs))

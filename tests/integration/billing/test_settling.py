@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from chassis.deadletters import dead_letters
 from chassis.testing import eventually
 from services.billing.consumers import CAPPED, UNPAID, Consumers
-from services.billing.domain import Balance, HoldState, HoldUnknown
+from services.billing.domain import Balance, Gift, HoldState, HoldUnknown
 from services.billing.repository import Ledger
 from tests.integration.billing.conftest import GRANT, LIFETIME
 from tests.integration.in_process import Neighbours
@@ -32,7 +32,7 @@ def ended(how: str, person: UUID, job: UUID, price: int = 0) -> Message:
 
 async def tell(billing: Neighbours, ledger: Ledger, *news: Message) -> None:
     """Deliver news in order, through the handlers that the subscriptions name, each in its transaction."""
-    handlers = {s.event: s.handle for s in Consumers(ledger, GRANT).subscriptions()}
+    handlers = {s.event: s.handle for s in Consumers(ledger, Gift(GRANT)).subscriptions()}
     for event in news:
         async with billing.service.db.transaction() as tx:
             await handlers[type(event)](tx, event)

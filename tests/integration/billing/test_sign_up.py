@@ -12,7 +12,7 @@ from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
 from chassis.db import Database
 from chassis.testing import eventually
 from services.billing.consumers import Consumers
-from services.billing.domain import Balance
+from services.billing.domain import Balance, Gift
 from services.billing.repository import Ledger
 from tests.integration.billing.conftest import GRANT, Sql, erase, verified
 from tests.integration.in_process import Neighbours
@@ -40,7 +40,7 @@ async def test_the_news_of_a_person_told_twice_gives_credits_once(
 async def test_a_message_that_is_delivered_again_changes_nothing(
     person: UUID, ledger: Ledger, billing: Neighbours
 ) -> None:
-    consumers = Consumers(ledger, sign_up_credits=GRANT)
+    consumers = Consumers(ledger, Gift(GRANT))
     async with database(billing).transaction() as tx:
         await consumers.on_account_verified(tx, verified(person))
     assert await ledger.balance(person) == Balance(GRANT, 0, 0)
@@ -49,7 +49,7 @@ async def test_a_message_that_is_delivered_again_changes_nothing(
 async def test_a_crash_before_the_commit_leaves_nothing_and_the_next_try_gives_all(
     ledger: Ledger, billing: Neighbours
 ) -> None:
-    account, consumers = uuid4(), Consumers(ledger, sign_up_credits=GRANT)
+    account, consumers = uuid4(), Consumers(ledger, Gift(GRANT))
 
     async def crash() -> None:
         async with database(billing).transaction() as tx:
@@ -67,7 +67,7 @@ async def test_a_crash_before_the_commit_leaves_nothing_and_the_next_try_gives_a
 async def test_a_house_that_gives_nothing_opens_an_empty_wallet(ledger: Ledger, billing: Neighbours) -> None:
     account = uuid4()
     async with database(billing).transaction() as tx:
-        await Consumers(ledger, sign_up_credits=0).on_account_verified(tx, verified(account))
+        await Consumers(ledger, Gift(0)).on_account_verified(tx, verified(account))
     assert await ledger.balance(account) == Balance(0, 0, 0)
     assert await ledger.entries(account, None, None, 10) == []
 

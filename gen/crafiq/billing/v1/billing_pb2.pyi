@@ -206,6 +206,7 @@ class Entry(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`entries/{uuid}`."""
     kind: Global___EntryKind.ValueType
@@ -222,6 +223,12 @@ class Entry(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
 
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """For a GRANT: when what is left of it ends, if it does. Credits that end
+        soonest are used first.
+        """
+
     def __init__(
         self,
         *,
@@ -232,10 +239,11 @@ class Entry(_message.Message):
         generation: _builtins.str = ...,
         description: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_delta", b"available_delta", "create_time", b"create_time", "description", b"description", "generation", b"generation", "held_delta", b"held_delta", "kind", b"kind", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_delta", b"available_delta", "create_time", b"create_time", "description", b"description", "expire_time", b"expire_time", "generation", b"generation", "held_delta", b"held_delta", "kind", b"kind", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
