@@ -45,6 +45,7 @@ class Infra:
         try:
             # A launcher that was killed could not take it back.
             self.state.endpoints.unlink(missing_ok=True)
+            self.state.sweep()
             await self.fleet.await_leftovers()
             self.ports.load()
             self.choose()

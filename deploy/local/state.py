@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
 from typing import Self
 
+OWNER = "state"  # a link in the short folder to the folder that it belongs to
 LONGEST_TEMPORARY_FOLDER = 60  # a Unix socket's whole path has 107 bytes
 
 
@@ -47,12 +49,21 @@ class StateFolder:
         if len(temporary) > LONGEST_TEMPORARY_FOLDER:
             temporary = "/tmp"  # noqa: S108  # owner and mode are checked below
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:10]
-        path = Path(temporary) / f"crafiq-{os.getuid()}-{digest}"
+        path = Path(temporary) / f"{_runtime_prefix()}{digest}"
         path.mkdir(mode=0o711, exist_ok=True)
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
             raise StateError(f"{path} is not this user's own folder: remove it and start again.")
+        if not (path / OWNER).is_symlink():
+            (path / OWNER).symlink_to(self.root)
         return path
+
+    def sweep(self) -> None:
+        """Remove what killed launchers left in the temporary folder, if their state folders are gone."""
+        for path in self.runtime.parent.glob(f"{_runtime_prefix()}*"):
+            owner = path / OWNER
+            if owner.is_symlink() and not owner.exists():
+                shutil.rmtree(path, ignore_errors=True)
 
     def acquire(self) -> Self:
         """Take the folder for this process; the kernel gives it back however the process ends.
@@ -94,6 +105,10 @@ class StateFolder:
         finally:
             os.close(descriptor)
         return None
+
+
+def _runtime_prefix() -> str:
+    return f"crafiq-{os.getuid()}-"
 
 
 def write_private(path: Path, text: str) -> Path:
