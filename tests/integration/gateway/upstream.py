@@ -138,18 +138,33 @@ class Generation(generation_pb2_grpc.GenerationServiceServicer):
         return generation_pb2.Generation(name="generations/one", prompt=request.prompt)
 
     async def WatchGeneration(self, request: Any, context: Any) -> AsyncIterator[HttpBody]:
-        """One event at once, one when the test says so, then heartbeats until nobody listens."""
+        """One event at once, one when the test says so, then heartbeats until nobody listens.
+
+        The streams of `generations/breaks` and `generations/waits` go on where the client was, by one
+        event a connection; the first then ends, the second waits.
+        """
         self._upstream.note("WatchGeneration", request, context)
-        kind = "text/event-stream"
+        seen = int((self._upstream.reached[-1].all_of("last-event-id") or ["0"])[0])
         try:
-            yield HttpBody(content_type=kind, data=b"id: 1\nevent: state\ndata: {}\n\n")
-            await self._upstream.go_on.wait()
-            yield HttpBody(content_type=kind, data=b"id: 2\nevent: state\ndata: {}\n\n")
-            while True:
-                yield HttpBody(content_type=kind, data=b": heartbeat\n\n")
+            if request.name in {"generations/breaks", "generations/waits"}:
+                yield _events(b"retry: 20\n" + _state(seen + 1))
+            else:
+                yield _events(_state(1))
+                await self._upstream.go_on.wait()
+                yield _events(_state(2))
+            while request.name != "generations/breaks":
+                yield _events(b": heartbeat\n\n")
                 await asyncio.sleep(0.05)
         finally:
             self._upstream.stream_ended.set()
+
+
+def _events(data: bytes) -> HttpBody:
+    return HttpBody(content_type="text/event-stream", data=data)
+
+
+def _state(number: int) -> bytes:
+    return b"id: %d\nevent: state\ndata: {}\n\n" % number
 
 
 def _rich_not_found() -> Any:
