@@ -78,16 +78,17 @@ class Assets:
         return Input(asset, content, opened.content_type)
 
     async def _read(self, url: str, size: int) -> bytes:
-        """Up to `size` bytes and one more, so that what is longer is found out."""
-        async with self._http.get(url, allow_redirects=False) as answer:
-            if answer.status != 200:
-                raise Unavailable(retry_after=None)
-            parts = bytearray()
-            async for part in answer.content.iter_chunked(CHUNK):
-                parts += part
-                if len(parts) > size:
-                    break
-            return bytes(parts)
+        """The bytes, up to `size` and a chunk, so that what is longer is found out. Raises Unavailable."""
+        parts = bytearray()
+        try:
+            async with self._http.get(url, allow_redirects=False, raise_for_status=True) as answer:
+                async for part in answer.content.iter_chunked(CHUNK):
+                    parts += part
+                    if len(parts) > size:
+                        break
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable from error
+        return bytes(parts)
 
     async def _store(self, header: assets_pb2.StoreOutputRequest.Header, content: bytes) -> str:
         try:

@@ -25,17 +25,23 @@ from services.generation.domain.refusals import (
 # Everything below U+0020 but tab, line feed and carriage return; DEL and the C1 controls.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
+MOST_VIOLATIONS = 10
+"""Errors travel in headers, which have little room."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What arrived: nothing in it is believed yet. `inputs` are `assets/{uuid}`."""
+    """What arrived: nothing in it is believed yet. `inputs` are `assets/{uuid}`.
+
+    `parameters`: by name; None stands for a value that is not a word.
+    """
 
     model: str
     task: Task
     prompt: str
     inputs: tuple[str, ...]
     count: int
-    parameters: Mapping[str, object]
+    parameters: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +114,8 @@ def _parameters(name: str, model: Model, wish: Wish) -> dict[str, str]:
         if value not in model.parameters.get(key, ())
     ]
     if wrong:
-        _refuse_parameters(name, model, wrong)
-    return {key: str(wish.parameters.get(key, values[0])) for key, values in model.parameters.items()}
+        _refuse_parameters(name, model, wrong[:MOST_VIOLATIONS])
+    return {key: wish.parameters.get(key) or values[0] for key, values in model.parameters.items()}
 
 
 def _readable(key: str) -> str:

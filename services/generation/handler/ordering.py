@@ -10,7 +10,7 @@ import grpc.aio
 from crafiq.assets.v1 import assets_pb2
 from crafiq.billing.v1 import billing_pb2
 from crafiq.generation.v1 import events_pb2, generation_pb2
-from google.protobuf import json_format
+from google.protobuf import struct_pb2
 
 from chassis.errors import Refusal, Unavailable
 from chassis.retry import reading
@@ -135,5 +135,10 @@ def wish(request: generation_pb2.CreateGenerationRequest) -> Wish:
         prompt=request.prompt,
         inputs=tuple(request.input_assets),
         count=request.count if request.HasField("count") else 1,
-        parameters=json_format.MessageToDict(request.parameters),
+        parameters={name: _word(value) for name, value in request.parameters.fields.items()},
     )
+
+
+def _word(value: struct_pb2.Value) -> str | None:
+    """A parameter's value; no model takes anything but words, so that the rest need not be understood."""
+    return value.string_value if value.HasField("string_value") else None

@@ -13,7 +13,6 @@ from services.generation.repository import Jobs
 
 LOG = logging.getLogger("crafiq.generation.queue")
 
-
 POLL_SECONDS = 0.25
 """How long work that another process took in may wait."""
 GRACE_SECONDS = 8.0
@@ -33,14 +32,22 @@ class Queue:
         try:
             while True:
                 self._jobs.changes.work.clear()
-                while len(self._in_hand) < self._rules.slots and await self._claim():
-                    pass
+                await self._fill()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await self._jobs.changes.work.wait()
         finally:
             await self._finish()
             renewing.cancel()
+
+    async def _fill(self) -> None:
+        """Claim as long as there is a free slot and a job."""
+        try:
+            while len(self._in_hand) < self._rules.slots and await self._claim():
+                pass
+        except Exception as error:
+            # The database is away: that is no reason to let go of what is in hand.
+            LOG.warning("nothing can be claimed", exc_info=error)
 
     async def _claim(self) -> bool:
         claim = await self._jobs.claim(self._rules.share, self._rules.lease)
@@ -62,9 +69,9 @@ class Queue:
                 continue
             try:
                 await self._jobs.renew(list(self._in_hand), self._rules.lease)
-            except Exception:
+            except Exception as error:
                 # The database is away; the next round comes before the lease is over.
-                LOG.warning("leases not renewed", exc_info=True)
+                LOG.warning("claims can't be renewed", exc_info=error)
 
     async def _finish(self) -> None:
         tasks = list(self._in_hand.values())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 
 from prometheus_client import Counter
@@ -90,7 +89,11 @@ class Work:
             await record(held, (await held.tried()).conclude(result, self._rules, self._jobs.now()))
 
     async def _leave(self, claim: Claim) -> None:
-        with suppress(JobGone):
+        try:
             async with self._jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
                 if held.attempt is not None and held.attempt.open:
                     await record(held, (await held.tried()).abandon(self._rules, self._jobs.now()))
+        except JobGone:
+            pass
+        except Exception as error:
+            LOG.warning("generation %s is left to its lease", claim.job.id, exc_info=error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ARRAY, Uuid, bindparam, func, select, text, tuple_, update
+from sqlalchemy import ARRAY, Uuid, and_, bindparam, func, select, text, tuple_, update
 
 from chassis.db import Record, Statement
 from services.generation.domain import Attempt, Egress, Job, Row, Transition
@@ -111,7 +111,7 @@ RENEW: Statement[Record] = Statement(
 )
 ABANDONED = Statement(
     select(JOBS.c.id, JOBS.c.account)
-    .join(ATTEMPTS, ATTEMPTS.c.id == JOBS.c.attempt)
+    .join(ATTEMPTS, and_(ATTEMPTS.c.generation == JOBS.c.id, ATTEMPTS.c.id == JOBS.c.attempt))
     .where(OPEN, UNDER_WAY, ATTEMPTS.c.claimed_until <= bindparam("now"))
     .limit(100),
     lambda row: (row["id"], row["account"]),

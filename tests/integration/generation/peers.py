@@ -253,6 +253,9 @@ async def _bytes(assets: Assets) -> AsyncIterator[None]:
 
     async def get(request: web.Request) -> web.Response:
         account, name = f"accounts/{request.match_info['a']}", f"assets/{request.match_info['b']}"
+        if assets.down["bytes"] > 0:
+            assets.down["bytes"] -= 1
+            raise web.HTTPServiceUnavailable
         content = assets.inputs[account, name]
         return web.Response(body=content[::-1] if name in assets.broken else content)
 

@@ -82,9 +82,10 @@ async def test_an_input_that_is_not_what_it_was_ends_the_job_before_anything_lea
     prompt = f"in copper {uuid4()}"
     assets = generation.peers.assets
     photo = assets.add(person.account, picture("PNG", (256, 256)), "image/png")
-    assets.down["OpenInput"] = 1
+    assets.down.update({"OpenInput": 1, "bytes": 1})
     order = await person.order(prompt, input_assets=[photo])
     assert (await person.ended(order.name)).state == generation_pb2.SUCCEEDED
+    assert len(await person.egress(order.name)) == 1
     lost = assets.add(person.account, picture("PNG", (256, 256)), "image/png")
     assets.broken.add(lost)
     order = await person.order(f"{prompt} again", input_assets=[lost])

@@ -94,14 +94,14 @@ async def test_a_worker_killed_while_the_vendor_works_leads_to_one_end_and_no_se
     generation: World, tmp_path: Path
 ) -> None:
     prompt = f"a tin drum {uuid4()}"
-    await generation.openai.fault({"kind": "delay", "seconds": 4, "match": prompt})
+    await generation.openai.fault({"kind": "delay", "seconds": 30, "match": prompt})
     async with started(generation, tmp_path) as first, generation.person() as person:
         order = await person.order(prompt)
-        await eventually(lambda: _asked(generation, prompt))
+        await eventually(lambda: _asked(generation, prompt), timeout=20)
         await first.end(signal.SIGKILL)
     async with started(generation, tmp_path), generation.person() as next_life:
         next_life.become(person)
-        done = await next_life.ended(order.name, timeout=12)
+        done = await next_life.ended(order.name, timeout=25)
         assert (done.state, done.failure_reason) == (generation_pb2.FAILED, "OUTCOME_UNKNOWN")
         assert done.charged_credits == 0
         await generation.heard(person, "GenerationCreated", "GenerationFailed")
@@ -120,12 +120,12 @@ async def test_a_worker_killed_before_anything_left_is_followed_by_another(
         photo = generation.peers.assets.add(person.account, picture(size=(256, 256)), "image/png")
         generation.peers.assets.slow = 3.0
         order = await person.order(prompt, input_assets=[photo])
-        await eventually(lambda: generation.peers.assets.calls["OpenInput"])
+        await eventually(lambda: generation.peers.assets.calls["OpenInput"], timeout=20)
         await first.end(signal.SIGKILL)
     generation.peers.assets.slow = 0.0
     async with started(generation, tmp_path), generation.person() as next_life:
         next_life.become(person)
-        assert (await next_life.ended(order.name, timeout=12)).state == generation_pb2.SUCCEEDED
+        assert (await next_life.ended(order.name, timeout=25)).state == generation_pb2.SUCCEEDED
         assert len(await next_life.egress(order.name)) == 1
     assert len(await generation.openai.requests(prompt)) == 1
 
@@ -137,7 +137,7 @@ async def test_a_process_that_is_told_to_stop_finishes_what_is_in_hand(
     await generation.openai.fault({"kind": "delay", "seconds": 1, "match": prompt})
     async with started(generation, tmp_path) as process, generation.person() as person:
         order = await person.order(prompt)
-        await eventually(lambda: _asked(generation, prompt))
+        await eventually(lambda: _asked(generation, prompt), timeout=20)
         await process.end(signal.SIGTERM)
         assert process.process.returncode == 0
     rows = await generation.sql("SELECT state FROM jobs WHERE id = $1", order.name.partition("/")[2])

@@ -192,7 +192,7 @@ async def test_a_stream_that_breaks_says_so_in_it(
     rest: list[str] = []
     with pytest.raises(grpc.aio.AioRpcError, match="Something went wrong"):
         await _read(stream, rest)
-    assert [event.event for event in parse("".join(rest))] == ["error"]
+    assert parse("".join(rest))[-1].event == "error"
     assert "somebody" not in "".join(rest)
     monkeypatch.undo()
     await person.ended(name)
