@@ -56,7 +56,7 @@ class Identity(identity_pb2_grpc.IdentityServiceServicer):
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def GetJwks(self, request: Any, context: Any) -> HttpBody:
+    async def GetJwks(self, request: Any, context: Any) -> HttpBody:  # noqa: ARG002 - as gRPC calls it
         """Not remembered: the gateway fetches keys whenever it is time to."""
         return HttpBody(content_type="application/jwk-set+json", data=await self._upstream.tokens.jwks())
 
