@@ -15,16 +15,16 @@ from services.assets.domain.refusals import ContentChanged, LibraryBusy
 
 ROOM = 384 * 1024 * 1024
 """Bytes of files that are looked at, all together; a file takes three times its size."""
-PATIENCE = 5.0
-"""Seconds that a file waits for room."""
+PATIENCE = 5.0  # seconds that a file waits for room
 
 
 class Workshop:
     """Verifies, cleans and decodes. `threads` files at a time, `room` bytes at most."""
 
-    def __init__(self, threads: int = 2, room: int = ROOM) -> None:
+    def __init__(self, threads: int = 2, room: int = ROOM, patience: float = PATIENCE) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="workshop")
         self._free = self._room = room
+        self._patience = patience
         self._freed = asyncio.Condition()
 
     @asynccontextmanager
@@ -32,7 +32,7 @@ class Workshop:
         """Room for a file of `size` bytes until the block ends; raises LibraryBusy if none gets free."""
         needed = min(3 * size, self._room)
         try:
-            async with asyncio.timeout(PATIENCE), self._freed:
+            async with asyncio.timeout(self._patience), self._freed:
                 await self._freed.wait_for(lambda: self._free >= needed)
                 self._free -= needed
         except TimeoutError:

@@ -208,6 +208,7 @@ def process(world: World, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes
         running.wait()
 
 
+@pytest.mark.timeout(150)
 async def test_a_process_killed_between_write_and_commit_loses_nothing(
     ada: Person, world: World, tmp_path: Path
 ) -> None:
@@ -216,7 +217,7 @@ async def test_a_process_killed_between_write_and_commit_loses_nothing(
     async with locked(world, "assets"):
         with process(world, tmp_path) as (running, address):
             storing = asyncio.create_task(brought(world, header, content, (running, address)))
-            (left,) = await eventually(lambda: world.keys(LIBRARY) - before, timeout=20)
+            (left,) = await eventually(lambda: world.keys(LIBRARY) - before, timeout=60)
             running.kill()
             with pytest.raises(Refusal):
                 await storing
@@ -238,7 +239,7 @@ async def brought(
 ) -> Any:
     """Store an Output in a process that may just be starting."""
     running, address = process
-    for _ in range(100):
+    for _ in range(600):
         try:
             return await world.store(header, content, address=address)
         except Refusal as refusal:
