@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from deploy.local.infra import Infra
+from tests.running import platform
+
+__all__ = ["infra", "platform"]
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from cli.api import Api, ApiRefused, Json
-from tests.e2e.conftest import Join, Person, Running
+from tests.e2e.conftest import Join, Person
+from tests.running import Running
 
 GPS_TAG = 0x8825
 ARTIST_TAG = 0x013B

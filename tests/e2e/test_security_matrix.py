@@ -11,8 +11,9 @@ import pytest
 from crafiq.options.v1 import options_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
-from tests.e2e.conftest import Join, Running
+from tests.e2e.conftest import Join
 from tests.e2e.matrix import REFUSED, SERVICES, Doors, Tokens, access, methods, path
+from tests.running import Running
 
 ALL = list(methods())
 USER = [(s, m) for s, m in ALL if access(m).audience == options_pb2.AUDIENCE_USER]

@@ -1,0 +1,66 @@
+"""One whole platform for all tests that want one: the very processes that `make up` starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+READY_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Running:
+    """A platform that is up: its endpoints (API.md, "The local runtime") and its state folder."""
+
+    endpoints: dict[str, Any]
+    state: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def gateway(self) -> str:
+        return str(self.endpoints["gateway"])
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    state = tmp_path_factory.mktemp("platform")
+    environment = {**os.environ, "CRAFIQ_STATE": str(state), "PYTHONPATH": f"{ROOT / 'gen'}:{ROOT}"}
+    with (state / "up.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "up", "--with-parent"],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield Running(_wait_until_ready(state, process), state, process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+def _wait_until_ready(state: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    until = monotonic() + READY_SECONDS
+    endpoints = state / "endpoints.json"
+    while monotonic() < until:
+        if endpoints.exists():
+            return dict(json.loads(endpoints.read_text()))
+        with_exit = process.poll()
+        assert with_exit is None, f"`up` ended with {with_exit}:\n{(state / 'up.log').read_text()[-4000:]}"
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            continue
+    raise AssertionError(f"Not ready after {READY_SECONDS} s:\n{(state / 'up.log').read_text()[-4000:]}")
