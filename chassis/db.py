@@ -123,6 +123,10 @@ class Queries:
         if await self._run("execute", statement, columns.values(row)) != "UPDATE 1":
             raise Contended
 
+    async def erased(self, account: UUID) -> bool:
+        """Whether the account's tombstone stands here."""
+        return bool(await self.one(_TOMBSTONE, account=account))
+
     async def _earlier(self, request: Request) -> str:
         record = await self.first(_ASKED, account=request.account, request_id=_uuid(request.request_id))
         if record is None:
@@ -211,6 +215,7 @@ class Database(Queries):
             # No statement here sets anything that outlives its transaction, so there is nothing to undo;
             # an open transaction asyncpg itself rolls back.
             reset=_keep,
+            timeout=5,  # to connect
             command_timeout=10,
             server_settings={
                 "lock_timeout": "4s",
@@ -245,7 +250,8 @@ class Database(Queries):
                 raise
             await heard(begun.commit())
         finally:
-            await self._pool.release(connection)
+            with suppress(*FAULTS):
+                await self._pool.release(connection)
         if tx.events:
             self._committed.set()
 
@@ -272,10 +278,6 @@ class Database(Queries):
         if row is not None:
             self._committed.set()
         return row
-
-    async def erased(self, account: UUID) -> bool:
-        """Whether the account's tombstone stands here."""
-        return bool(await self.one(_TOMBSTONE, account=account))
 
     async def wait_committed(self, timeout: float) -> None:
         """Return when events were committed since the last call, or after `timeout` seconds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import text
@@ -55,15 +55,7 @@ async def replay(db: Database, message_id: str) -> bool:
 
 async def bury(queries: Queries, letter: DeadLetter) -> None:
     """Keep a message that could not be handled."""
-    await queries.execute(
-        _BURY,
-        message_id=letter.message_id,
-        subject=letter.subject,
-        payload=letter.payload,
-        reason=letter.reason,
-        tries=letter.tries,
-        died=letter.died,
-    )
+    await queries.execute(_BURY, **asdict(letter))
 
 
 async def asked_for(queries: Queries) -> DeadLetter | None:

@@ -6,12 +6,11 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from chassis.db import Queries, Statement, Transaction, scalar
+from chassis.db import Queries, Statement, Transaction
 
 _BEGIN = Statement(
     text("INSERT INTO subjects (account, since) VALUES (:account, :since) ON CONFLICT DO NOTHING")
 )
-_TOMBSTONE = Statement(text("SELECT EXISTS (SELECT FROM tombstones WHERE account = :account)"), scalar)
 
 
 def fence(account: UUID) -> str:
@@ -32,4 +31,4 @@ async def begin(tx: Transaction, account: UUID) -> bool:
 
 async def tombstoned(queries: Queries, account: UUID) -> bool:
     """Whether the account was erased here."""
-    return bool(await queries.one(_TOMBSTONE, account=account))
+    return await queries.erased(account)
