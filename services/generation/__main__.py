@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
 
 from crafiq.assets.v1.assets_pb2_grpc import AssetsServiceStub
 from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
 from crafiq.generation.v1 import generation_pb2
-from pydantic import BeforeValidator, SecretStr
+from pydantic import SecretStr
 
 from chassis.jobs import Job
 from chassis.pages import Pages
@@ -27,18 +26,9 @@ from services.generation.handler import Desk, Handler
 from services.generation.jobs import Delivery, Queue, Recovery, Work
 from services.generation.repository import Changes, Jobs
 
-CATALOGUE = Path(__file__).parent / "documents" / "catalogue.toml"
-
-
-def _seconds(given: object) -> timedelta:
-    return given if isinstance(given, timedelta) else timedelta(seconds=float(str(given)))
-
-
-Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
-
 
 class Settings(ServiceSettings):
-    """`slots`, `share`, `unknown`, `lease`: see Rules. `retry`: the first wait before asking again."""
+    """`retry`: the first wait before a vendor is asked again. The rest as in Rules; times in seconds."""
 
     openai_url: str = "https://api.openai.com/v1"
     openai_sandbox: bool = False
@@ -46,15 +36,20 @@ class Settings(ServiceSettings):
     openai_seconds: float = 180
     slots: int = 8
     share: int = 4
-    unknown: Seconds = timedelta(minutes=15)
-    lease: Seconds = timedelta(seconds=30)
-    retry: Seconds = timedelta(seconds=1)
+    unknown: float = 900
+    lease: float = 30
+    retry: float = 1
+
+    def rules(self) -> Rules:
+        """What jobs go by."""
+        retry, unknown, lease = (timedelta(seconds=n) for n in (self.retry, self.unknown, self.lease))
+        return Rules(RetryPolicy(first=retry), self.slots, self.share, unknown, lease)
 
 
 @asynccontextmanager
 async def compose(service: Service, settings: Settings) -> AsyncIterator[None]:
     """Wire the service; its connections to the outside close when the block ends."""
-    catalogue = Catalogue.parse(CATALOGUE.read_text(encoding="utf-8"))
+    catalogue = Catalogue.parse((Path(__file__).parent / "documents/catalogue.toml").read_text("utf-8"))
     key, secret = bytes.fromhex(settings.request_key.get_secret_value()), settings.openai_api_key
     async with openai_session() as http, storage_session() as storage:
         openai = OpenAI(http, settings.openai_url, secret, OpenAILimits(settings.openai_seconds))
@@ -64,10 +59,9 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[None]:
         desk = Desk(jobs, catalogue.of(routes), routes, library, billing, Pages(key), key)
         service.offer(generation_pb2.DESCRIPTOR.services_by_name["GenerationService"], Handler(desk))
         service.listen(Consumers().subscriptions())
-        retry = RetryPolicy(first=settings.retry)
-        rules = Rules(retry, settings.slots, settings.share, settings.unknown, settings.lease)
+        rules = settings.rules()
         work = Work(jobs, routes, assets, Delivery(jobs, assets, Pictures()), rules)
-        service.every(Job("recovery", settings.lease / 6, Recovery(jobs, rules).run))
+        service.every(Job("recovery", rules.lease / 6, Recovery(jobs, rules).run))
         for job in standard_jobs(service.db):
             service.every(job)
         service.background(Queue(jobs, work, rules).run)

@@ -41,16 +41,16 @@ class LibraryFull(ResourceExhausted):
     sentence = "There is no room for this."
 
 
-class InsufficientCredits(ResourceExhausted):
+class InsufficientCredits(FailedPrecondition):
     """As billing says it."""
 
     sentence = "This costs {credits} credits and you have {available}."
 
 
-class HoldEnded(FailedPrecondition):
+class HoldReleased(FailedPrecondition):
     """As billing says it."""
 
-    sentence = "The hold of {generation} has ended."
+    sentence = "The hold for {generation} was given back: order again under a new id."
 
 
 async def refuse(context: Context, refusal: Refusal) -> NoReturn:
@@ -175,7 +175,7 @@ class Billing(billing_pb2_grpc.BillingServiceServicer):
         earlier = self.holds.get(request.generation)
         if earlier is not None:
             if earlier.state != billing_pb2.HELD:
-                await refuse(context, HoldEnded(generation=request.generation))
+                await refuse(context, HoldReleased(generation=request.generation))
             return earlier
         if request.account in self.poor:
             await refuse(context, InsufficientCredits(credits=request.credits, available=0))
