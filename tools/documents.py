@@ -94,7 +94,7 @@ def rpcs() -> str:
     return "\n".join(rows)
 
 
-def _sections(text: str) -> Iterator[tuple[str, str]]:
+def _sections() -> Iterator[tuple[str, str]]:
     for name, table in (("events", events()), ("rpcs", rpcs())):
         pattern = rf"(<!-- {name}: .*? -->\n).*?(<!-- end of {name} -->)"
         yield pattern, rf"\g<1>\n{table.replace(chr(92), chr(92) * 2)}\n\n\g<2>"
@@ -106,7 +106,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, fail if something is stale")
     check = parser.parse_args().check
     before = text = DOCUMENT.read_text(encoding="utf-8")
-    for pattern, replacement in _sections(text):
+    for pattern, replacement in _sections():
         text = re.sub(pattern, replacement, text, flags=re.DOTALL)
     if check and text != before:
         print("ARCHITECTURE.md is not up to date: run `python -m tools.documents` and commit it.")
