@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+from functools import partial
+
 from crafiq.privacy.v1 import privacy_pb2
 
 from chassis.pages import Pages
@@ -10,9 +13,9 @@ from chassis.settings import ServiceSettings
 from promises.retention import standard_jobs
 from services.privacy.adapters import packaged
 from services.privacy.consumers import Consumers
-from services.privacy.domain import Row
+from services.privacy.domain import SALT_BYTES, Row
 from services.privacy.handler import Handler
-from services.privacy.repository import Acceptances, Documents
+from services.privacy.repository import Acceptances, Consents, Documents
 
 
 async def compose(service: Service, settings: ServiceSettings) -> None:
@@ -20,13 +23,14 @@ async def compose(service: Service, settings: ServiceSettings) -> None:
 
     Raises PostedTextChangedError if a posted text was edited.
     """
-    documents, acceptances = Documents(service.db), Acceptances(service.db)
+    db = service.db
+    documents, acceptances, consents = Documents(db), Acceptances(db), Consents(db)
     await documents.post(packaged())
     pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
-    handler = Handler(documents, acceptances, pages, service.clock)
+    handler = Handler(documents, acceptances, consents, pages, partial(secrets.token_bytes, SALT_BYTES))
     service.offer(privacy_pb2.DESCRIPTOR.services_by_name["PrivacyService"], handler)
     service.listen(Consumers(documents, acceptances, service.new_id).subscriptions())
-    for job in standard_jobs(service.db):
+    for job in standard_jobs(db):
         service.every(job)
 
 

@@ -32,6 +32,10 @@ class _DocumentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Document
     """The privacy policy."""
     TERMS: _DocumentKind.ValueType  # 2
     """The terms of service."""
+    MARKETING_EMAIL_TEXT: _DocumentKind.ValueType  # 3
+    """What people are shown when they are asked for MARKETING_EMAIL."""
+    PUBLIC_OUTPUT_TRAINING_TEXT: _DocumentKind.ValueType  # 4
+    """What people are shown when they are asked for PUBLIC_OUTPUT_TRAINING."""
 
 class DocumentKind(_DocumentKind, metaclass=_DocumentKindEnumTypeWrapper):
     """Which document."""
@@ -42,7 +46,43 @@ POLICY: DocumentKind.ValueType  # 1
 """The privacy policy."""
 TERMS: DocumentKind.ValueType  # 2
 """The terms of service."""
+MARKETING_EMAIL_TEXT: DocumentKind.ValueType  # 3
+"""What people are shown when they are asked for MARKETING_EMAIL."""
+PUBLIC_OUTPUT_TRAINING_TEXT: DocumentKind.ValueType  # 4
+"""What people are shown when they are asked for PUBLIC_OUTPUT_TRAINING."""
 Global___DocumentKind: _TypeAlias = DocumentKind  # noqa: Y015
+
+class _ConsentKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConsentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConsentKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONSENT_KIND_UNSPECIFIED: _ConsentKind.ValueType  # 0
+    """Not set."""
+    MARKETING_EMAIL: _ConsentKind.ValueType  # 1
+    """E-mails about features and offers. Consent (GDPR Art. 6(1)(a)): not
+    allowed unless given.
+    """
+    PUBLIC_OUTPUT_TRAINING: _ConsentKind.ValueType  # 2
+    """Public Output may improve the Service. Legitimate interests (GDPR Art.
+    6(1)(f)): allowed unless objected to (Art. 21).
+    """
+
+class ConsentKind(_ConsentKind, metaclass=_ConsentKindEnumTypeWrapper):
+    """What can be allowed and withdrawn."""
+
+CONSENT_KIND_UNSPECIFIED: ConsentKind.ValueType  # 0
+"""Not set."""
+MARKETING_EMAIL: ConsentKind.ValueType  # 1
+"""E-mails about features and offers. Consent (GDPR Art. 6(1)(a)): not
+allowed unless given.
+"""
+PUBLIC_OUTPUT_TRAINING: ConsentKind.ValueType  # 2
+"""Public Output may improve the Service. Legitimate interests (GDPR Art.
+6(1)(f)): allowed unless objected to (Art. 21).
+"""
+Global___ConsentKind: _TypeAlias = ConsentKind  # noqa: Y015
 
 @_typing.final
 class GetPolicyRequest(_message.Message):
@@ -305,3 +345,212 @@ class Acceptance(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Acceptance: _TypeAlias = Acceptance  # noqa: Y015
+
+@_typing.final
+class GetConsentsRequest(_message.Message):
+    """Asks what the caller allows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many changes; at most 100, larger is taken as 100."""
+    page_token: _builtins.str
+    """From the page before."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetConsentsRequest: _TypeAlias = GetConsentsRequest  # noqa: Y015
+
+@_typing.final
+class Consents(_message.Message):
+    """What the caller allows, and how that came about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONSENTS_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def consents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Consent]:
+        """One of each kind."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConsentChange]:
+        """One page of the ledger of changes, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        consents: _abc.Iterable[Global___Consent] | None = ...,
+        changes: _abc.Iterable[Global___ConsentChange] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "consents", b"consents", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Consents: _TypeAlias = Consents  # noqa: Y015
+
+@_typing.final
+class Consent(_message.Message):
+    """What stands now, and the text to show to somebody who is asked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    TEXT_VERSION_FIELD_NUMBER: _builtins.int
+    TEXT_SHA256_FIELD_NUMBER: _builtins.int
+    kind: Global___ConsentKind.ValueType
+    """What it is about."""
+    granted: _builtins.bool
+    """Whether it is allowed now."""
+    basis: _builtins.str
+    """The legal basis: `6(1)(a)` is consent, `6(1)(f)` legitimate interests."""
+    text: _builtins.str
+    """The text to show, exactly."""
+    text_version: _builtins.str
+    """Its version."""
+    text_sha256: _builtins.str
+    """SHA-256 of the text, lower-case hex."""
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When the caller decided; absent if that never happened."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___ConsentKind.ValueType = ...,
+        granted: _builtins.bool = ...,
+        basis: _builtins.str = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+        text: _builtins.str = ...,
+        text_version: _builtins.str = ...,
+        text_sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "change_time", b"change_time", "granted", b"granted", "kind", b"kind", "text", b"text", "text_sha256", b"text_sha256", "text_version", b"text_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Consent: _TypeAlias = Consent  # noqa: Y015
+
+@_typing.final
+class SetConsentRequest(_message.Message):
+    """Gives or withdraws a consent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
+    TEXT_SHA256_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    kind: Global___ConsentKind.ValueType
+    """What it is about."""
+    granted: _builtins.bool
+    """true gives (or ends an objection), false withdraws (or objects)."""
+    text_sha256: _builtins.str
+    """`textSha256` of the text that was shown; needed to give, not to withdraw."""
+    request_id: _builtins.str
+    """Asked again with the same id, the answer is the same change."""
+    def __init__(
+        self,
+        *,
+        kind: Global___ConsentKind.ValueType = ...,
+        granted: _builtins.bool = ...,
+        text_sha256: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["granted", b"granted", "kind", b"kind", "request_id", b"request_id", "text_sha256", b"text_sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetConsentRequest: _TypeAlias = SetConsentRequest  # noqa: Y015
+
+@_typing.final
+class ConsentChange(_message.Message):
+    """One change in the caller's ledger of consents. To verify it: the SHA-256 of
+    `statement` (UTF-8, as it is) is `commitment`; `statement` says what the
+    other fields say; its `after` line is the commitment of the change before,
+    64 zeros for the first. What was committed to can't be altered afterwards
+    without breaking every later commitment.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
+    TEXT_VERSION_FIELD_NUMBER: _builtins.int
+    TEXT_SHA256_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    PREVIOUS_FIELD_NUMBER: _builtins.int
+    COMMITMENT_FIELD_NUMBER: _builtins.int
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`consents/{number}`: 1 is the first."""
+    kind: Global___ConsentKind.ValueType
+    """What it is about."""
+    granted: _builtins.bool
+    """What it became."""
+    text_version: _builtins.str
+    """The version of the text that was shown."""
+    text_sha256: _builtins.str
+    """SHA-256 of the text that was shown, lower-case hex."""
+    salt: _builtins.str
+    """32 random bytes in lower-case hex, known to nobody else: without them the
+    commitment says nothing about anyone.
+    """
+    previous: _builtins.str
+    """The commitment of the change before."""
+    commitment: _builtins.str
+    """SHA-256 of `statement`, lower-case hex."""
+    statement: _builtins.str
+    """What is committed to, line by line."""
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: Global___ConsentKind.ValueType = ...,
+        granted: _builtins.bool = ...,
+        text_version: _builtins.str = ...,
+        text_sha256: _builtins.str = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+        salt: _builtins.str = ...,
+        previous: _builtins.str = ...,
+        commitment: _builtins.str = ...,
+        statement: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "commitment", b"commitment", "granted", b"granted", "kind", b"kind", "name", b"name", "previous", b"previous", "salt", b"salt", "statement", b"statement", "text_sha256", b"text_sha256", "text_version", b"text_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsentChange: _TypeAlias = ConsentChange  # noqa: Y015

@@ -50,6 +50,16 @@ class PrivacyServiceStub:
                 request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListAcceptancesRequest.SerializeToString,
                 response_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListAcceptancesResponse.FromString,
                 _registered_method=True)
+        self.GetConsents = channel.unary_unary(
+                '/crafiq.privacy.v1.PrivacyService/GetConsents',
+                request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetConsentsRequest.SerializeToString,
+                response_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.Consents.FromString,
+                _registered_method=True)
+        self.SetConsent = channel.unary_unary(
+                '/crafiq.privacy.v1.PrivacyService/SetConsent',
+                request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.SetConsentRequest.SerializeToString,
+                response_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ConsentChange.FromString,
+                _registered_method=True)
 
 
 class PrivacyServiceServicer:
@@ -77,6 +87,22 @@ class PrivacyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetConsents(self, request, context):
+        """What the caller allows, with the texts to show, and the ledger of every
+        change, which the caller can verify: see ConsentChange.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetConsent(self, request, context):
+        """Gives or withdraws one consent. Withdrawing is as easy as giving (GDPR
+        Art. 7(3)): it needs nothing but the kind.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PrivacyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +120,16 @@ def add_PrivacyServiceServicer_to_server(servicer, server):
                     servicer.ListAcceptances,
                     request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListAcceptancesRequest.FromString,
                     response_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListAcceptancesResponse.SerializeToString,
+            ),
+            'GetConsents': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConsents,
+                    request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetConsentsRequest.FromString,
+                    response_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.Consents.SerializeToString,
+            ),
+            'SetConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetConsent,
+                    request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.SetConsentRequest.FromString,
+                    response_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ConsentChange.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +214,60 @@ class PrivacyService:
             '/crafiq.privacy.v1.PrivacyService/ListAcceptances',
             crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListAcceptancesRequest.SerializeToString,
             crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListAcceptancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConsents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.privacy.v1.PrivacyService/GetConsents',
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetConsentsRequest.SerializeToString,
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.Consents.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.privacy.v1.PrivacyService/SetConsent',
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.SetConsentRequest.SerializeToString,
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ConsentChange.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,14 @@ class PrivacyServiceStub:
     """Every version there was, newest first, without text."""
     ListAcceptances: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.ListAcceptancesRequest, _privacy_pb2.ListAcceptancesResponse]
     """What the caller agreed to, and when."""
+    GetConsents: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.GetConsentsRequest, _privacy_pb2.Consents]
+    """What the caller allows, with the texts to show, and the ledger of every
+    change, which the caller can verify: see ConsentChange.
+    """
+    SetConsent: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.SetConsentRequest, _privacy_pb2.ConsentChange]
+    """Gives or withdraws one consent. Withdrawing is as easy as giving (GDPR
+    Art. 7(3)): it needs nothing but the kind.
+    """
 
 @_typing.type_check_only
 class PrivacyServiceAsyncStub(PrivacyServiceStub):
@@ -51,6 +59,14 @@ class PrivacyServiceAsyncStub(PrivacyServiceStub):
     """Every version there was, newest first, without text."""
     ListAcceptances: _aio.UnaryUnaryMultiCallable[_privacy_pb2.ListAcceptancesRequest, _privacy_pb2.ListAcceptancesResponse]  # type: ignore[assignment]
     """What the caller agreed to, and when."""
+    GetConsents: _aio.UnaryUnaryMultiCallable[_privacy_pb2.GetConsentsRequest, _privacy_pb2.Consents]  # type: ignore[assignment]
+    """What the caller allows, with the texts to show, and the ledger of every
+    change, which the caller can verify: see ConsentChange.
+    """
+    SetConsent: _aio.UnaryUnaryMultiCallable[_privacy_pb2.SetConsentRequest, _privacy_pb2.ConsentChange]  # type: ignore[assignment]
+    """Gives or withdraws one consent. Withdrawing is as easy as giving (GDPR
+    Art. 7(3)): it needs nothing but the kind.
+    """
 
 class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns policy versions, acceptances and consents."""
@@ -78,5 +94,25 @@ class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_privacy_pb2.ListAcceptancesResponse, _abc.Awaitable[_privacy_pb2.ListAcceptancesResponse]]:
         """What the caller agreed to, and when."""
+
+    @_abc_1.abstractmethod
+    def GetConsents(
+        self,
+        request: _privacy_pb2.GetConsentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_privacy_pb2.Consents, _abc.Awaitable[_privacy_pb2.Consents]]:
+        """What the caller allows, with the texts to show, and the ledger of every
+        change, which the caller can verify: see ConsentChange.
+        """
+
+    @_abc_1.abstractmethod
+    def SetConsent(
+        self,
+        request: _privacy_pb2.SetConsentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_privacy_pb2.ConsentChange, _abc.Awaitable[_privacy_pb2.ConsentChange]]:
+        """Gives or withdraws one consent. Withdrawing is as easy as giving (GDPR
+        Art. 7(3)): it needs nothing but the kind.
+        """
 
 def add_PrivacyServiceServicer_to_server(servicer: PrivacyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,4 +1,4 @@
-"""Documents that were posted, and who accepted which.
+"""Documents that were posted, and who accepted which pair.
 
 A posted text is immutable. Policy and terms are accepted as a pair; which pair is in force is a matter
 of time only.
@@ -13,35 +13,14 @@ from enum import StrEnum
 from itertools import zip_longest
 from uuid import UUID
 
-from sqlalchemy import DateTime, Text, UniqueConstraint
+from sqlalchemy import Text, UniqueConstraint
 
 from chassis.errors import NotFound
-from promises import tables
-from promises.inventory import (
-    ACCOUNT,
-    DELETE,
-    Base,
-    Basis,
-    Category,
-    Declaration,
-    Purpose,
-    inventory,
-    plain,
-    subject,
-)
+from promises.inventory import DELETE, plain, subject
+from services.privacy.domain.row import AGREED, MOMENT, Row
 
-MOMENT = DateTime(timezone=True)
 MOMENT_BEFORE = timedelta(microseconds=1)
 POSTED = "posted for everyone to read"
-# Art. 7(1) and 5(2) GDPR: who relies on an agreement must be able to show it, while it is relied on.
-AGREED = Declaration(Category.ACTIVITY, Purpose.RIGHTS, Basis.LEGAL_OBLIGATION, ACCOUNT, DELETE)
-
-
-class Row(Base, registry=inventory("privacy")):
-    """What privacy keeps."""
-
-
-tables.standard(Row.metadata)
 
 
 class DocumentKind(StrEnum):
@@ -49,6 +28,8 @@ class DocumentKind(StrEnum):
 
     POLICY = "POLICY"
     TERMS = "TERMS"
+    MARKETING_EMAIL_TEXT = "MARKETING_EMAIL_TEXT"
+    PUBLIC_OUTPUT_TRAINING_TEXT = "PUBLIC_OUTPUT_TRAINING_TEXT"
 
 
 class Manner(StrEnum):
@@ -101,9 +82,9 @@ class PolicyVersionUnknown(NotFound):
 
 
 class NothingInForce(NotFound):
-    """No policy or no terms apply yet."""
+    """No version of it applies yet."""
 
-    sentence = "No policy is in force yet; GET /v1/policy/versions lists what will be."
+    sentence = "This is not in force yet; GET /v1/policy/versions lists what will be."
 
 
 class PairUnknown(NotFound):
@@ -147,15 +128,16 @@ def pair_of(posted: Sequence[Posting], now: datetime, version: str = "") -> tupl
     policies = sorted((p for p in posted if p.kind is DocumentKind.POLICY), key=lambda p: p.order)
     terms = [p for p in posted if p.kind is DocumentKind.TERMS]
     if not version:
-        return _newest(policies, now), _newest(terms, now)
+        return newest(policies, now), newest(terms, now)
     for policy, successor in zip_longest(policies, policies[1:]):
         if policy.version == version:
             until = now if successor is None else successor.effective_at - MOMENT_BEFORE
-            return policy, _newest(terms, max(policy.effective_at, min(now, until)))
+            return policy, newest(terms, max(policy.effective_at, min(now, until)))
     raise PolicyVersionUnknown(version=version)
 
 
-def _newest(postings: Sequence[Posting], now: datetime) -> Posting:
+def newest(postings: Sequence[Posting], now: datetime) -> Posting:
+    """The posting of one kind that is in force at `now`; raises NothingInForce."""
     in_force = [p for p in postings if p.effective_at <= now]
     if not in_force:
         raise NothingInForce

@@ -1,0 +1,69 @@
+"""The ledger of consents."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlmodel import col
+
+from chassis.db import Database, Queries, Statement, Transaction, scalar
+from chassis.errors import SubjectUnknown
+from chassis.pages import Position
+from services.privacy.domain import Chain, Commitment, ConsentChange
+
+# Changes of one person come one after the other, each knowing the one before. NO KEY: the foreign keys of
+# other rows need not wait for it.
+LOCK = Statement(text("SELECT account FROM subjects WHERE account = :account FOR NO KEY UPDATE"), scalar)
+OWN = col(ConsentChange.account) == bindparam("of")
+LATEST = Statement(
+    select(ConsentChange)
+    .where(OWN)
+    .ext(distinct_on(col(ConsentChange.kind)))
+    .order_by(col(ConsentChange.kind), col(ConsentChange.number).desc()),
+    ConsentChange,
+)
+CHANGE = Statement(
+    select(ConsentChange).where(OWN, col(ConsentChange.number) == bindparam("which")), ConsentChange
+)
+PAGE = Statement(
+    select(ConsentChange)
+    .where(OWN, col(ConsentChange.number) > bindparam("after"))
+    .order_by(col(ConsentChange.number))
+    .limit(bindparam("rows")),
+    ConsentChange,
+)
+
+
+class Consents:
+    """Who allowed what."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+
+    async def chain(self, account: UUID, on: Queries | None = None) -> Chain:
+        """What a person decided so far."""
+        return Chain(account, await (on or self.db).all(LATEST, of=account))
+
+    async def locked(self, tx: Transaction, account: UUID) -> Chain:
+        """The same, and nobody else changes it until `tx` ends. Raises SubjectUnknown."""
+        if await tx.first(LOCK, account=account) is None:
+            raise SubjectUnknown(account)
+        return await self.chain(account, tx)
+
+    async def add(self, tx: Transaction, change: ConsentChange) -> None:
+        """Write a change, and its commitment where it outlives the person."""
+        recorded_on = change.changed_at.date()
+        link = Commitment(commitment=change.commitment, previous=change.previous, recorded_on=recorded_on)
+        await tx.insert(link)
+        await tx.insert(change)
+
+    async def change(self, tx: Transaction, account: UUID, name: str) -> ConsentChange:
+        """The change of a name, `consents/{number}`."""
+        return await tx.one(CHANGE, of=account, which=int(name.rpartition("/")[2]))
+
+    async def page(self, account: UUID, after: Position | None, rows: int) -> list[ConsentChange]:
+        """At most `rows` changes of a person after a position, oldest first."""
+        [number] = after or (0,)
+        return await self.db.all(PAGE, of=account, after=number, rows=rows)
