@@ -19,7 +19,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 # With it set, every start would compile every import again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup up down status demo test test-full check proto lock clean
+.PHONY: help setup up down status demo test test-full check promises proto lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -73,6 +73,10 @@ check: setup ## format, lint, types, import contracts, protos, generated files
 	@$(PY) -m tools.gateway --check
 	@$(PY) -m tools.openapi --check
 	@$(PY) -m tools.documents --check
+	@$(PY) -m tools.promises --check
+
+promises: setup ## each promise of the policy: owner, control, tests, last result; writes docs/promises.md
+	@$(PY) -m tools.promises
 
 proto: setup ## generate from proto/: gen/, routes and OpenAPI of the gateway, the tables of ARCHITECTURE.md
 	@$(PY) -m tools.proto

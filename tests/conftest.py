@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 
 from deploy.local.infra import Infra
+from deploy.local.settings import LauncherSettings
+from tests.outcomes import RESULTS, Outcomes
 from tests.running import platform
 
 __all__ = ["infra", "platform"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What tests say of the promises is remembered for `make promises`."""
+    config.pluginmanager.register(Outcomes(LauncherSettings().state / RESULTS))
 
 
 @pytest.fixture(scope="session")
