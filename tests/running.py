@@ -35,7 +35,13 @@ class Running:
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     state = tmp_path_factory.mktemp("platform")
-    environment = {**os.environ, "CRAFIQ_STATE": str(state), "PYTHONPATH": f"{ROOT / 'gen'}:{ROOT}"}
+    environment = {
+        **os.environ,
+        "CRAFIQ_STATE": str(state),
+        "PYTHONPATH": f"{ROOT / 'gen'}:{ROOT}",
+        # All people of all tests come from one address.
+        "CRAFIQ_GATEWAY_LIMIT_FACTOR": "50",
+    }
     with (state / "up.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "cli", "up", "--with-parent"],

@@ -24,6 +24,9 @@ STRIPPED_PREFIXES = (
 )  # fmt: skip
 # Everything named so is base64 to gRPC; what is none would break the call.
 STRIPPED_SUFFIXES = ("-bin",)
+# HTTP allows more in a header's name than gRPC, which ends such a call with an error. The colon is
+# that of `:path` and its like.
+UNSPEAKABLE = "[^a-z0-9_.:-].*|[^:].*[^a-z0-9_.-].*"
 SESSION_COOKIE = "crafiq_"
 COMPRESSIBLE = ("application/json", "application/jwk-set+json", "text/html", "text/plain")
 LARGEST_ANSWER = 16 * 1024 * 1024
@@ -164,6 +167,7 @@ def _addresses() -> Json:
     removals: list[Json] = [
         *({"remove_on_match": {"key_matcher": {"prefix": prefix}}} for prefix in STRIPPED_PREFIXES),
         *({"remove_on_match": {"key_matcher": {"suffix": suffix}}} for suffix in STRIPPED_SUFFIXES),
+        {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": UNSPEAKABLE}}}},
     ]
     kind = "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     early = {"name": "strip", "typed_config": {"@type": kind, "mutations": removals}}

@@ -97,7 +97,12 @@ def _mapper(condition: Json, reply: Reply) -> Json:
             {"header": {"key": k, "value": v}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
             for k, v in (_HEADERS | _CHALLENGE if reply.status == 401 else _HEADERS).items()
         ],
-        "body_format_override": {"content_type": "application/json", "json_format": body(reply)},
+        "body_format_override": {
+            "content_type": "application/json",
+            "json_format": body(reply),
+            # What is refused before it has an id says nothing of one, not null.
+            "omit_empty_values": True,
+        },
     }
 
 

@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey
 
 from chassis.testing import Tokens
 
-from .conftest import Gateway
+from .conftest import Gateway, raw
 
 if TYPE_CHECKING:
     from .upstream import Upstream
@@ -67,6 +67,25 @@ async def test_a_header_with_an_underscore_is_refused(
     async with http.get(ME, headers={**somebody, name: "x"}) as answer:
         assert answer.status == 400
     assert upstream.reached == []
+
+
+async def test_headers_that_grpc_can_not_carry_are_dropped(
+    gateway: Gateway, somebody: dict[str, str], upstream: Upstream
+) -> None:
+    """HTTP allows these characters in a name; gRPC answers them with an internal error."""
+    odd = "".join(f"x{sign}: 1\r\n{sign}x: 1\r\n" for sign in "!#$%&'*+^`|~")
+    bearer = f"authorization: {somebody['Authorization']}\r\n"
+    request = f"GET {ME} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{bearer}{odd}x.y-z: 1\r\n\r\n"
+    assert (await raw(gateway, request.encode())).startswith(b"HTTP/1.1 200")
+    (call,) = upstream.reached
+    assert call.all_of("x.y-z") == ["1"]
+    assert not [name for name in call.metadata if "x" in name[:2] and name[-1] in "!#$%&'*+^`|~"]
+
+
+async def test_a_refusal_before_there_is_a_request_id_has_none(gateway: Gateway) -> None:
+    answer = await raw(gateway, b"GET / HTTP/1.1\r\nhost: x\r\nx_y: 1\r\nconnection: close\r\n\r\n")
+    metadata = json.loads(answer.partition(b"\r\n\r\n")[2])["details"][0]["metadata"]
+    assert all(isinstance(value, str) for value in metadata.values())
 
 
 async def test_the_token_is_forwarded_and_the_call_has_a_deadline(
