@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, Column, MetaData, Table, Text
 
+from chassis.migrate import newest
 from deploy.local.infra import SERVICES, Infra
 from promises.inventory import check
 from tools.migration import drift, folder_of, metadata_of
@@ -15,6 +17,11 @@ from tools.migration import drift, folder_of, metadata_of
 @pytest.mark.parametrize("service", SERVICES)
 async def test_the_migrated_schema_is_the_declared_one(infra: Infra, service: str) -> None:
     assert not await drift(infra.postgres.admin_dsn, metadata_of(service), folder_of(service))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_newest_revision_is_found_as_alembic_finds_it(service: str) -> None:
+    assert newest(folder_of(service)) == set(ScriptDirectory(str(folder_of(service))).get_heads())
 
 
 @pytest.mark.promise("2-inventory", "8-minimise")
