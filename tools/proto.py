@@ -47,34 +47,12 @@ def generate(out: Path) -> None:
     """Write Python code, its types and the descriptor set `crafiq.binpb` into `out`."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    ours = sorted(str(p.relative_to(PROTO)) for p in PROTO.rglob("*.proto"))
     with tempfile.NamedTemporaryFile(suffix=".binpb") as validate:
         validate.write(_validate_descriptor())
         validate.flush()
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "grpc_tools.protoc",
-                f"-I{PROTO}",
-                f"-I{_package_folder('google.api.annotations_pb2', 2)}",
-                f"-I{_package_folder('grpc_tools', 0) / '_proto'}",
-                f"--descriptor_set_in={validate.name}",
-                f"--python_out={out}",
-                f"--mypy_out=quiet:{out}",
-                f"--grpc_python_out={out}",
-                f"--mypy_grpc_out=quiet:{out}",
-                "--include_imports",
-                "--include_source_info",
-                f"--descriptor_set_out={out / DESCRIPTOR_SET}",
-                *ours,
-                VALIDATE,
-                *ERROR_TYPES,
-            ],
-            check=True,
-            cwd=PROTO,
-            env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
-        )
+        # protoc finds its plugins on the path.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run(_protoc(out, validate.name), check=True, cwd=PROTO, env={**os.environ, "PATH": path})
     # googleapis-common-protos and grpcio-status own these modules.
     shutil.rmtree(out / "google", ignore_errors=True)
     for folder in {p.parent for p in out.rglob("*_pb2.py")}:
@@ -82,6 +60,25 @@ def generate(out: Path) -> None:
             if package == out:
                 break
             (package / "__init__.py").touch()
+
+
+def _protoc(out: Path, validate: str) -> list[str]:
+    ours = sorted(str(p.relative_to(PROTO)) for p in PROTO.rglob("*.proto"))
+    return [
+        *(sys.executable, "-m", "grpc_tools.protoc"),
+        f"-I{PROTO}",
+        f"-I{_package_folder('google.api.annotations_pb2', 2)}",
+        f"-I{_package_folder('grpc_tools', 0) / '_proto'}",
+        f"--descriptor_set_in={validate}",
+        f"--python_out={out}",
+        f"--mypy_out=quiet:{out}",
+        f"--grpc_python_out={out}",
+        f"--mypy_grpc_out=quiet:{out}",
+        "--include_imports",
+        "--include_source_info",
+        f"--descriptor_set_out={out / DESCRIPTOR_SET}",
+        *(*ours, VALIDATE, *ERROR_TYPES),
+    ]
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

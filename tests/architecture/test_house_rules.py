@@ -17,7 +17,10 @@ MAIN_LINES = 80
 PACKAGE_LINES = {"chassis": 2000, "promises": 1500}
 # Over budget, each with its reason.
 LONG_FILES: dict[str, str] = {}
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {
+    "tools/gateway/bootstrap.py:bootstrap": "one JSON object, easier to read whole",
+    "tools/gateway/routes.py:route_config": "one JSON object, easier to read whole",
+}
 
 
 def _tracked(*patterns: str) -> list[Path]:

@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 
 from cli.api import Api, Json
+from tests.e2e.personal import used
 from tests.running import Running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,28 +42,35 @@ class Person:
     account: str = ""
     access_token: str = ""
 
+    async def open(self, content: bytes, filename: str, content_type: str, **more: Any) -> Json:
+        """An upload for these bytes; `more` says otherwise than is true."""
+        wish: Json = {
+            "filename": used(filename),
+            "contentType": content_type,
+            "sizeBytes": str(len(content)),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "requestId": str(uuid.uuid4()),
+            **more,
+        }
+        upload = await self.api.post("/v1/uploads", **wish)
+        used(upload["url"])
+        return upload
+
     async def upload(self, content: bytes, filename: str, content_type: str) -> Json:
         """The asset that these bytes became."""
-        upload = await self.api.post(
-            "/v1/uploads",
-            filename=filename,
-            contentType=content_type,
-            sizeBytes=str(len(content)),
-            sha256=hashlib.sha256(content).hexdigest(),
-            requestId=str(uuid.uuid4()),
-        )
+        upload = await self.open(content, filename, content_type)
         await self.api.put(upload["url"], content, upload["headers"])
         return await self.api.post(f"/v1/{upload['name']}:complete")
 
     async def download(self, asset: str) -> bytes:
         """The bytes of an asset."""
         link = await self.api.get(f"/v1/{asset}:download")
-        return await self.api.fetch(link["url"])
+        return await self.api.fetch(used(link["url"]))
 
     async def order(self, prompt: str, **more: Any) -> Json:
         """A generation from words, or from `inputAssets` and words."""
         task = "IMAGE_TO_IMAGE" if more.get("inputAssets") else "TEXT_TO_IMAGE"
-        body = {"task": task, "prompt": prompt, "requestId": str(uuid.uuid4()), **more}
+        body = {"task": task, "prompt": used(prompt), "requestId": str(uuid.uuid4()), **more}
         return await self.api.post("/v1/generations", **body)
 
     async def finished(self, generation: str) -> Json:
@@ -96,15 +104,17 @@ def mail_token(mail: Json) -> str:
     """The token in the mail's link."""
     found = re.search(r"token=([A-Za-z0-9_.~-]+)", mail["text"])
     assert found is not None
-    return found[1]
+    return used(found[1])
 
 
 async def sign_up(api: Api, email: str, password: str, **more: Any) -> Json:
     """Sign up with the versions in force."""
     policy = await api.get("/v1/policy")
+    for name in more.keys() & {"username", "displayName"}:
+        used(more[name])
     body: Json = {
-        "email": email,
-        "password": password,
+        "email": used(email),
+        "password": used(password),
         "isAdult": True,
         "acceptedPolicyVersion": policy["policyVersion"],
         "acceptedTermsVersion": policy["termsVersion"],
@@ -114,22 +124,27 @@ async def sign_up(api: Api, email: str, password: str, **more: Any) -> Json:
     return await api.post("/v1/accounts", **body)
 
 
+async def new_person(platform: Running, http: aiohttp.ClientSession, **more: Any) -> Person:
+    """Somebody signed up, confirmed, signed in; `more` goes with the sign-up."""
+    api = Api(http, platform.gateway)
+    person = Person(f"{secrets.token_hex(6)}@example.com", secrets.token_urlsafe(12), api, http)
+    await sign_up(api, person.email, person.password, **more)
+    mail = await first_mail(http, platform.endpoints["inbox"], person.email)
+    await api.post("/v1/accounts:verifyEmail", token=mail_token(mail))
+    session = await api.post("/v1/sessions", email=person.email, password=person.password)
+    api.sign_in_with(used(session["accessToken"]))
+    person.account, person.access_token = session["account"], session["accessToken"]
+    return person
+
+
 @pytest.fixture
 def join(platform: Running, http: aiohttp.ClientSession) -> Join:
-    """Makes people: signed up, confirmed, signed in."""
+    """Makes people."""
 
-    async def new_person(**more: Any) -> Person:
-        api = Api(http, platform.gateway)
-        person = Person(f"{secrets.token_hex(6)}@example.com", secrets.token_urlsafe(12), api, http)
-        await sign_up(api, person.email, person.password, **more)
-        mail = await first_mail(http, platform.endpoints["inbox"], person.email)
-        await api.post("/v1/accounts:verifyEmail", token=mail_token(mail))
-        session = await api.post("/v1/sessions", email=person.email, password=person.password)
-        api.sign_in_with(session["accessToken"])
-        person.account, person.access_token = session["account"], session["accessToken"]
-        return person
+    async def one(**more: Any) -> Person:
+        return await new_person(platform, http, **more)
 
-    return new_person
+    return one
 
 
 @pytest.fixture

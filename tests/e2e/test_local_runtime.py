@@ -9,30 +9,26 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from chassis.testing import eventually
+from cli.api import ApiRefused
+from tests.e2e.conftest import Join, Running
 from tests.processes import LOOPBACK, alive, family, listening, written_down
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = {"identity", "assets", "generation", "billing", "privacy"}
 
 
-async def _answers(http: aiohttp.ClientSession, url: str) -> bool:
-    async with http.get(url) as answer:
-        return answer.status == 200
-
-
-def test_every_process_listens_on_loopback_only(platform: Any) -> None:
+def test_every_process_listens_on_loopback_only(platform: Running) -> None:
     running = written_down(platform.state)
     assert SERVICES | {"gateway", "postgres", "nats", "s3"} < set(running)
     assert listening(set(running.values())) <= LOOPBACK
 
 
-def test_nobody_else_can_read_keys_or_endpoints(platform: Any) -> None:
+def test_nobody_else_can_read_keys_or_endpoints(platform: Running) -> None:
     private = [p for name in ("secrets", "tls", "logs", "traces") for p in (platform.state / name).rglob("*")]
     for path in (platform.state / "endpoints.json", *platform.state.iterdir(), *private):
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -40,16 +36,18 @@ def test_nobody_else_can_read_keys_or_endpoints(platform: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["billing", "gateway"])
-async def test_what_falls_comes_back(platform: Any, http: aiohttp.ClientSession, name: str) -> None:
+async def test_what_falls_comes_back(platform: Running, join: Join, name: str) -> None:
+    person = await join()
     before = written_down(platform.state)[name]
     os.kill(before, signal.SIGKILL)
     await eventually(lambda: written_down(platform.state)[name] != before, timeout=20)
 
     async def serves_again() -> bool:
         try:
-            return await _answers(http, f"{platform.gateway}/v1/models")
-        except aiohttp.ClientError:
+            order = await person.order("a bell")
+        except (aiohttp.ClientError, ApiRefused):
             return False
+        return (await person.finished(order["name"]))["state"] == "SUCCEEDED"
 
     await eventually(serves_again, timeout=20)
 
