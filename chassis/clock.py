@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """The wall clock; tests pass one that they move (`chassis.testing.FakeClock`)."""
+    """The wall clock; tests pass one that they move (`tests.support.FakeClock`)."""
 
     def now(self) -> datetime:
         """Now, aware, in UTC."""

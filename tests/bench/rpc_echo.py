@@ -32,9 +32,9 @@ from chassis.rpc import AccessTokens, Call, Revocations
 from chassis.rpc.client import open_channel
 from chassis.rpc.server import RpcServer, server_credentials
 from chassis.rpc.wrap import Surroundings
-from chassis.testing import Tokens
 from deploy.local.certs import Certificates
 from deploy.local.state import StateFolder
+from tests.support import Tokens
 
 GOAL = 0.80
 IN_FLIGHT = 16

@@ -13,10 +13,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from chassis.testing import eventually
 from cli.api import ApiRefused
 from tests.e2e.conftest import Join, Running
 from tests.processes import LOOPBACK, alive, family, listening, written_down
+from tests.support import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = {"identity", "assets", "generation", "billing", "privacy"}

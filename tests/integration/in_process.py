@@ -16,8 +16,8 @@ from sqlalchemy import MetaData
 from chassis import events
 from chassis.service import Service
 from chassis.settings import ServiceSettings
-from chassis.testing import FakeClock, Tokens, calling, running
 from deploy.local.infra import Infra
+from tests.support import FakeClock, Tokens, calling, running
 
 
 def settings_for(infra: Infra, name: str) -> dict[str, Any]:

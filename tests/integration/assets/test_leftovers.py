@@ -19,9 +19,9 @@ import asyncpg
 import pytest
 
 from chassis.errors import Refusal
-from chassis.testing import FakeClock, eventually
 from services.assets.jobs import Sweeper
 from tests.integration.assets.world import LIBRARY, QUARANTINE, REQUEST_KEY, ROOT, Person, World, header_for
+from tests.support import FakeClock, eventually
 from tests.unit.assets import makers
 
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageChops
 
 from chassis.errors import Refusal
-from chassis.testing import eventually
 from tests.integration.assets.world import LIBRARY, QUARANTINE, Person, World, digest
+from tests.support import eventually
 from tests.unit.assets import makers
 from tests.unit.assets.test_cleaning import bomb
 

@@ -23,11 +23,11 @@ from chassis import events
 from chassis.rpc import refusal_from
 from chassis.rpc.client import PeerChannel, open_channel
 from chassis.service import Service
-from chassis.testing import Tokens, eventually, running
 from deploy.local.infra import Infra
 from services.assets.__main__ import Settings, compose
 from services.assets.domain import Row
 from services.assets.handler import Desk
+from tests.support import Tokens, eventually, running
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("CRAFIQ_TEST_DATA", ROOT.parent / "shared" / "data"))

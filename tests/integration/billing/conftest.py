@@ -13,12 +13,12 @@ from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
 from crafiq.identity.v1 import events_pb2
 
 from chassis.service import Service
-from chassis.testing import FakeClock, eventually
 from deploy.local.infra import Infra
 from services.billing.__main__ import Settings, compose
 from services.billing.domain import Row
 from services.billing.repository import Ledger
 from tests.integration.in_process import Neighbours, in_process, settings_for
+from tests.support import FakeClock, eventually
 
 GRANT = 100
 LIFETIME = timedelta(hours=24)

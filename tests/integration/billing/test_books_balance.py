@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chassis.testing import FakeClock
 from services.billing.domain import Gift, Placement
 from services.billing.jobs import Expiry
 from services.billing.repository import Ledger
 from tests.integration.billing.conftest import LIFETIME, People, Sql
 from tests.integration.in_process import Neighbours
+from tests.support import FakeClock
 
 JOBS = st.integers(0, 5)
 STEPS = st.one_of(

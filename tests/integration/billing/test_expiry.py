@@ -10,12 +10,12 @@ import pytest
 from crafiq.billing.v1 import billing_pb2
 from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
 
-from chassis.testing import FakeClock
 from services.billing.domain import Balance, Gift, InsufficientCredits
 from services.billing.jobs import Expiry
 from services.billing.repository import Ledger
 from tests.integration.billing.conftest import GRANT, LIFETIME, Sql
 from tests.integration.in_process import Neighbours
+from tests.support import FakeClock
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

@@ -11,10 +11,10 @@ from crafiq.billing.v1 import billing_pb2
 from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
 
 from chassis.rpc import refusal_from
-from chassis.testing import FakeClock
 from services.billing.domain import Balance
 from services.billing.repository import Ledger
 from tests.integration.billing.conftest import GRANT, People, Sql, erase
+from tests.support import FakeClock
 
 HELD, CAPTURED, RELEASED = billing_pb2.HELD, billing_pb2.CAPTURED, billing_pb2.RELEASED
 

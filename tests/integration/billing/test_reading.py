@@ -12,10 +12,10 @@ from crafiq.billing.v1 import billing_pb2
 from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
 
 from chassis.rpc import refusal_from
-from chassis.testing import FakeClock
 from services.billing.repository import Ledger
 from tests.integration.billing.conftest import GRANT, LIFETIME, People
 from tests.integration.in_process import Neighbours
+from tests.support import FakeClock
 
 Entries = list[billing_pb2.Entry]
 

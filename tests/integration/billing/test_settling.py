@@ -10,12 +10,12 @@ from crafiq.generation.v1 import events_pb2
 from google.protobuf.message import Message
 
 from chassis.deadletters import dead_letters
-from chassis.testing import eventually
 from services.billing.consumers import CAPPED, UNPAID, Consumers
 from services.billing.domain import Balance, Gift, HoldState, HoldUnknown
 from services.billing.repository import Ledger
 from tests.integration.billing.conftest import GRANT, LIFETIME
 from tests.integration.in_process import Neighbours
+from tests.support import eventually
 
 ENDS = {
     "succeeded": events_pb2.GenerationSucceeded,

@@ -10,12 +10,12 @@ from crafiq.billing.v1 import billing_pb2
 from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
 
 from chassis.db import Database
-from chassis.testing import eventually
 from services.billing.consumers import Consumers
 from services.billing.domain import Balance, Gift
 from services.billing.repository import Ledger
 from tests.integration.billing.conftest import GRANT, Sql, erase, verified
 from tests.integration.in_process import Neighbours
+from tests.support import eventually
 
 
 async def test_a_new_person_has_the_first_credits(person: UUID, ledger: Ledger) -> None:

@@ -23,9 +23,9 @@ from chassis.db import Database, Statement, Transaction
 from chassis.deadletters import dead_letters, replay
 from chassis.errors import NotFound, Unavailable
 from chassis.relay import Relay
-from chassis.testing import eventually
 from tests.integration.chassis_data.conftest import Bus
 from tests.integration.chassis_data.test_statements import a_note
+from tests.support import eventually
 
 SessionRevoked = events_pb2.SessionRevoked
 Handle = Callable[[Transaction, Any], Awaitable[None]]

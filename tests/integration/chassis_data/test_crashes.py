@@ -13,10 +13,10 @@ from nats.aio.client import Client
 
 from chassis.db import Database
 from chassis.relay import Relay
-from chassis.testing import eventually
 from tests.integration.chassis_data.conftest import Bus
 from tests.integration.chassis_data.test_consumers import consuming, counting, settled, tally
 from tests.integration.chassis_data.test_relay import announce, emptied, revoked
+from tests.support import eventually
 
 
 @asynccontextmanager

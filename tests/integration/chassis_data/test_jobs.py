@@ -11,8 +11,8 @@ import pytest
 
 from chassis.db import Database
 from chassis.jobs import LEASE, Job, keep_running, run_if_due
-from chassis.testing import FakeClock, eventually
 from tests.integration.chassis_data.conftest import KEY
+from tests.support import FakeClock, eventually
 
 MINUTE = timedelta(minutes=1)
 

@@ -11,10 +11,10 @@ from crafiq.identity.v1 import events_pb2
 from chassis import events
 from chassis.db import Database, Transaction
 from chassis.relay import Relay
-from chassis.testing import eventually
 from deploy.local.infra import Infra
 from tests.integration.chassis_data.test_consumers import COUNT, consuming, tally
 from tests.integration.chassis_data.test_relay import announce, revoked
+from tests.support import eventually
 
 
 async def test_identity_announces_and_privacy_hears(

@@ -17,8 +17,8 @@ from nats.aio.msg import Msg
 from chassis import telemetry
 from chassis.db import Database
 from chassis.relay import NotAcknowledged, Relay
-from chassis.testing import eventually
 from tests.integration.chassis_data.conftest import Bus
+from tests.support import eventually
 
 SessionRevoked = events_pb2.SessionRevoked
 

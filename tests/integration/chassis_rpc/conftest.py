@@ -20,9 +20,9 @@ from chassis.clock import Clock
 from chassis.rpc import AccessTokens, Call, Revocations
 from chassis.rpc.server import RpcServer
 from chassis.rpc.wrap import Surroundings
-from chassis.testing import Tokens, calling
 from deploy.local.certs import Certificates
 from deploy.local.state import StateFolder
+from tests.support import Tokens, calling
 
 ANN = UUID(int=1)
 ASSET = "assets/6f1f3a8e-6f0e-4c9e-8a8f-2b8f0c2d6a11"

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from chassis.errors import Refusal
 from chassis.rpc import Call, refusal_from
-from chassis.testing import calling
+from tests.support import calling
 
 from .conftest import ANN, ASSET, Served, status_of
 

@@ -30,9 +30,9 @@ from chassis.rpc import Call, refusal_from
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from chassis.statements import Statement, scalar
-from chassis.testing import Tokens, calling, eventually, running
 from deploy.local.infra import Infra
 from tests.integration.chassis_data.rows import Row
+from tests.support import Tokens, calling, eventually, running
 
 MIGRATION = """
 from alembic import op

@@ -19,9 +19,9 @@ from crafiq.assets.v1 import assets_pb2_grpc
 from crafiq.generation.v1 import generation_pb2_grpc
 from crafiq.identity.v1 import identity_pb2_grpc
 
-from chassis.testing import Tokens, eventually
 from deploy.local.certs import Certificates
 from deploy.local.state import StateFolder
+from tests.support import Tokens, eventually
 from tools.gateway import build, command
 
 from .upstream import Assets, Generation, Identity, Upstream, serve

@@ -14,8 +14,8 @@ import psutil
 import pytest
 from yarl import URL
 
-from chassis.testing import eventually
 from deploy.local.certs import Certificates
+from tests.support import eventually
 
 from .conftest import Gateway, raw
 

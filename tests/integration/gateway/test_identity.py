@@ -12,7 +12,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from chassis.testing import Tokens
+from tests.support import Tokens
 
 from .conftest import Gateway, raw
 

@@ -18,7 +18,7 @@ from google.protobuf import empty_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 
-from chassis.testing import Tokens
+from tests.support import Tokens
 
 HEARTBEATS = 3
 

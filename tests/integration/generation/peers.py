@@ -24,7 +24,7 @@ from google.api import httpbody_pb2
 
 from chassis.errors import FailedPrecondition, NotFound, Refusal, ResourceExhausted, Unavailable
 from chassis.rpc import statuses
-from chassis.testing import Tokens
+from tests.support import Tokens
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

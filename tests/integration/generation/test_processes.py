@@ -16,9 +16,9 @@ from uuid import uuid4
 import pytest
 from crafiq.generation.v1 import generation_pb2
 
-from chassis.testing import eventually
 from deploy.local.state import write_private
 from tests.integration.generation.world import World
+from tests.support import eventually
 from tests.unit.generation.test_pictures import picture
 
 ROOT = Path(__file__).resolve().parents[3]

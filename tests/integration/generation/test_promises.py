@@ -10,12 +10,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.consumers import Subscription
 from chassis.service import Service
-from chassis.testing import eventually
 from deploy.local.infra import Infra
 from promises.inventory import check
 from services.generation.consumers import Consumers
 from services.generation.domain import Row
 from tests.integration.generation.world import World
+from tests.support import eventually
 from tools.migration import drift, folder_of
 
 

@@ -12,7 +12,6 @@ from sqlalchemy import text
 
 from chassis.db import Database, Statement
 from chassis.migrate import upgrade
-from chassis.testing import FakeClock
 from promises import subjects
 from services.generation.domain import (
     Delivered,
@@ -30,6 +29,7 @@ from services.generation.jobs.ending import record
 from services.generation.jobs.recovery import Recovery
 from services.generation.repository import OLDEST, Changes, Claim, JobGone, Jobs
 from tests.integration.generation.world import REQUEST_KEY, World
+from tests.support import FakeClock
 from tests.unit.generation.test_catalogue import SHIPPED
 from tests.unit.generation.test_jobs import ROUTE
 from tools.migration import folder_of

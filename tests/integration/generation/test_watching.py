@@ -13,9 +13,9 @@ import pytest
 
 from chassis.errors import Refusal
 from chassis.service import Service
-from chassis.testing import eventually
 from services.generation.handler import watching
 from tests.integration.generation.world import Person, World, parse
+from tests.support import eventually
 
 
 async def slow(generation: World, person: Person, seconds: float = 0.8) -> str:

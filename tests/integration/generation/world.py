@@ -21,12 +21,12 @@ from chassis import events
 from chassis.rpc import refusal_from
 from chassis.rpc.client import PeerChannel, open_channel
 from chassis.service import Service
-from chassis.testing import eventually, running
 from deploy.local.infra import Infra
 from services.generation.__main__ import Settings, compose
 from services.generation.domain import Row
 from tests.integration.generation.peers import Peers
 from tests.integration.generation.vendor import KEY, OpenAISandbox
+from tests.support import eventually, running
 
 REQUEST_KEY = secrets.token_hex(32)
 ENDS = ("SUCCEEDED", "FAILED", "CANCELLED")

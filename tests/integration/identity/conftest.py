@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from chassis.service import Service
 from chassis.settings import ServiceSettings
-from chassis.testing import FakeClock, calling, running
 from deploy.local.infra import Infra
 from sandbox.faults import FaultPlan
 from sandbox.smtp.inbox import Inbox
@@ -26,6 +25,7 @@ from services.identity.domain import Row
 from services.privacy.__main__ import compose as compose_privacy
 from services.privacy.domain import Row as PrivacyRow
 from tests.integration.identity.people import Announced, Mailbox, People
+from tests.support import FakeClock, calling, running
 
 
 def settings_for(infra: Infra, service: str, **more: object) -> dict[str, object]:

@@ -16,10 +16,10 @@ from nats.aio.client import Client
 from sqlalchemy import text
 
 from chassis.db import Database, Statement
-from chassis.testing import eventually
 from sandbox.faults import FaultPlan
 from sandbox.smtp.inbox import Inbox
 from sandbox.smtp.inbox import Message as Mail
+from tests.support import eventually
 
 POLICY, TERMS = "2025-10-29", "2025-10-29"
 PASSWORD = "correct horse battery"

@@ -10,11 +10,11 @@ from datetime import timedelta
 import pytest
 
 from chassis.service import Service
-from chassis.testing import FakeClock, eventually
 from services.identity.adapters.smtp import Mailer, SmtpServer
 from services.identity.domain.letters import TEMPLATES
 from services.identity.jobs.postman import Postman
 from tests.integration.identity.people import PATIENCE, People, new_address
+from tests.support import FakeClock, eventually
 
 QUEUE = "SELECT * FROM mails WHERE recipient = :email"
 

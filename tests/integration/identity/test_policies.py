@@ -8,11 +8,11 @@ import pytest
 
 from chassis.errors import Unavailable
 from chassis.rpc.client import open_channel
-from chassis.testing import FakeClock
 from deploy.local.infra import Infra
 from services.identity.adapters.policies import Policies
 from services.identity.domain.accounts import AcceptedVersions
 from tests.integration.identity.conftest import serving_privacy
+from tests.support import FakeClock
 
 IN_FORCE = AcceptedVersions("2025-10-29", "2025-10-29")
 

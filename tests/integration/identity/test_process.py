@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from crafiq.identity.v1 import identity_pb2, identity_pb2_grpc
 
-from chassis.testing import calling, eventually
 from deploy.local.infra import Infra
 from tests.integration.identity.conftest import add_key
 from tests.integration.identity.people import FROM, PASSWORD, PATIENCE, Mailbox, new_address
+from tests.support import calling, eventually
 
 ROOT = Path(__file__).parents[3]
 

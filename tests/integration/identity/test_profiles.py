@@ -11,9 +11,9 @@ from crafiq.identity.v1 import identity_pb2, identity_pb2_grpc
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from chassis.service import Service
-from chassis.testing import calling
 from deploy.local.infra import Infra
 from tests.integration.identity.people import People, Person, refusal
+from tests.support import calling
 
 
 async def _update(people: People, person: Person, *paths: str, **values: str) -> identity_pb2.Account:

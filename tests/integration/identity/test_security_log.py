@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.service import Service
-from chassis.testing import FakeClock
 from services.identity.domain.security import SecurityEntry, SecurityEvent
 from services.identity.repository import security
 from tests.integration.identity.people import ADDRESS, People, refusal
+from tests.support import FakeClock
 
 LOG = "SELECT event, address, device FROM security_log WHERE account = :account ORDER BY at, event"
 

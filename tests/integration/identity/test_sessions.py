@@ -14,10 +14,10 @@ from joserfc.jwk import KeySet
 
 from chassis.rpc.tokens import AccessTokens, Revocations
 from chassis.service import Service
-from chassis.testing import FakeClock
 from services.identity.adapters.signing import REAUTH_TYPE, SigningKeys
 from services.identity.repository import sessions
 from tests.integration.identity.people import Announced, People, Person, Refused, new_address, refusal
+from tests.support import FakeClock
 
 
 async def test_an_access_token_says_who_and_for_how_long(people: People, clock: FakeClock) -> None:

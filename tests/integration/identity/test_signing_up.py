@@ -12,9 +12,9 @@ import pytest
 from crafiq.identity.v1 import events_pb2, identity_pb2
 
 from chassis.service import Service
-from chassis.testing import FakeClock
 from services.identity.repository import accounts
 from tests.integration.identity.people import Announced, People, new_address, refusal
+from tests.support import FakeClock
 
 
 async def test_a_person_signs_up_confirms_and_signs_in(people: People) -> None:

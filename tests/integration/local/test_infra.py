@@ -17,9 +17,9 @@ from minio import Minio
 from minio.error import S3Error
 from nats.aio.client import Client
 
-from chassis.testing import eventually
 from deploy.local.infra import Infra
 from tests.processes import LOOPBACK, listening
+from tests.support import eventually
 
 
 async def test_a_service_has_its_own_database_and_no_other(infra: Infra) -> None:

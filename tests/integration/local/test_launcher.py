@@ -18,9 +18,9 @@ import aiohttp
 import asyncpg
 import pytest
 
-from chassis.testing import eventually
 from deploy.local.fleet import start_ticks
 from tests.processes import alive, family, written_down
+from tests.support import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -13,13 +13,13 @@ from crafiq.privacy.v1 import privacy_pb2
 from crafiq.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
 
 from chassis.deadletters import dead_letters
-from chassis.testing import eventually
 from services.privacy.adapters import DOCUMENTS
 from services.privacy.consumers import Consumers
 from services.privacy.domain import PairUnknown
 from services.privacy.repository import Acceptances, Documents
 from tests.integration.in_process import Neighbours
 from tests.integration.privacy.conftest import ACCEPTED_AT, VERSION, Sql, verified
+from tests.support import eventually
 
 ASKED = privacy_pb2.ListAcceptancesRequest()
 

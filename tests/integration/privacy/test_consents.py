@@ -15,11 +15,11 @@ from crafiq.privacy.v1 import privacy_pb2
 from crafiq.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
 
 from chassis.rpc import refusal_from
-from chassis.testing import FakeClock
 from services.privacy.consumers import Consumers
 from services.privacy.repository import Acceptances, Documents
 from tests.integration.in_process import Neighbours
 from tests.integration.privacy.conftest import Sql, verified
+from tests.support import FakeClock
 
 MAIL, TRAINING = privacy_pb2.MARKETING_EMAIL, privacy_pb2.PUBLIC_OUTPUT_TRAINING
 

@@ -11,10 +11,10 @@ from crafiq.assets.v1 import assets_pb2
 
 from chassis.db import Database
 from chassis.deadletters import DeadLetter, bury
-from chassis.testing import FakeClock
 from promises.retention import standard_jobs
 from promises.subjects import fence
 from tests.integration.chassis_data.conftest import KEY
+from tests.support import FakeClock
 
 
 async def sweep(db: Database) -> None:

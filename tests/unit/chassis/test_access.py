@@ -13,7 +13,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from chassis.errors import Refusal
 from chassis.rpc import AccessTokens, Revocations
 from chassis.rpc.access import Gate, credential, gate, peer_service
-from chassis.testing import FakeClock, Tokens
+from tests.support import FakeClock, Tokens
 
 ANN = UUID(int=1)
 CLOCK = FakeClock()

@@ -9,7 +9,7 @@ from minio.credentials import Credentials
 from minio.signer import presign_v4
 
 from chassis.blobs import Presigner
-from chassis.testing import FakeClock
+from tests.support import FakeClock
 
 CLOCK = FakeClock()
 SIGNER = Presigner("http://127.0.0.1:8333", "access", "secret", CLOCK)

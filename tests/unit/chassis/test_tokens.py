@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey, KeySet, OctKey
 
 from chassis.errors import Unavailable
 from chassis.rpc import AccessTokens, Caller, Revocations
-from chassis.testing import FakeClock, Tokens
+from tests.support import FakeClock, Tokens
 
 ANN, PHONE = UUID(int=1), UUID(int=2)
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from chassis.rpc import mint
 from chassis.rpc.tokens import AccessTokens, Revocations
-from chassis.testing import FakeClock
 from services.identity.adapters.signing import SigningKeys
+from tests.support import FakeClock
 
 
 def _write(

@@ -1,4 +1,4 @@
-"""What tests of every service need; never imported by product code."""
+"""What tests of every service need."""
 
 from __future__ import annotations
 
