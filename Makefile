@@ -44,7 +44,7 @@ up: setup ## start the platform and stay until Ctrl-C; prints where everything i
 down: setup ## stop the platform of this state folder and wait until it has
 	@$(PY) -m cli down
 
-status: setup ## what runs: processes, ports, memory, uptime
+status: setup ## what runs and what waits: processes, queues, lag, dead letters, versions
 	@$(PY) -m cli status
 
 demo: setup ## run the main job on a real photo; FILE=my.jpg PROMPT="..." for yours

@@ -1,4 +1,4 @@
-"""The `crafiq` command: `python -m cli up|down|status|demo`."""
+"""The `crafiq` command: `python -m cli up|down|status|dead-letters|demo`."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli import lifecycle, status
+from cli import deadletters, lifecycle, status
 from deploy.local.infra import SERVICES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers the exit code."""
     parser = argparse.ArgumentParser(prog="crafiq", description="The local platform.")
-    commands = parser.add_subparsers(dest="command", metavar="up|down|status|demo|help")
+    commands = parser.add_subparsers(dest="command", metavar="up|down|status|dead-letters|demo|help")
     up = commands.add_parser("up", help="start everything and stay until Ctrl-C")
     up.add_argument(
         "--with-parent", action="store_true", help="end when the process that started this one does"
     )
     up.add_argument("--services", help="start only these (a,b), or none: servers and sandbox alone")
     commands.add_parser("down", help="stop the platform of this state folder and wait until it has")
-    commands.add_parser("status", help="processes, ports, memory and uptime at a glance")
+    commands.add_parser("status", help="processes, queues, lag and versions at a glance")
+    letters = commands.add_parser("dead-letters", help="messages that a service could not handle")
+    letters.add_argument("act", choices=("list", "show", "replay"))
+    letters.add_argument("id", nargs="?", help="the message's id, from `list`")
+    letters.add_argument("--all", action="store_true", help="replay every one")
+    letters.add_argument("--service", choices=SERVICES, help="only those of this service")
     demo = commands.add_parser("demo", help="run the main job on a picture and write a report")
     demo.add_argument("--file", type=Path, help="the picture; without it, the example photo")
     demo.add_argument("--prompt", help="what to make")
@@ -35,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return lifecycle.down()
         case "status":
             return status.status()
+        case "dead-letters":
+            services = [told.service] if told.service else SERVICES
+            return deadletters.run(told.act, told.id, services, everything=told.all)
         case "demo":
             return _demo(told.file, told.prompt)
     parser.print_help()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -10,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cli import queues
 from cli.lifecycle import WRONG_SETTINGS, settings
+from cli.local import Local, NotUpError, print_table
 from deploy.local.fleet import start_ticks
 from deploy.local.state import StateFolder
 
@@ -19,7 +22,7 @@ HEAD = ("process", "state", "pid", "port", "memory", "uptime", "restarts")
 
 
 def status() -> int:
-    """Print processes, ports, memory and uptime; answers 0 if the platform is up, 3 if not."""
+    """Print processes, queues and versions; answers 0 if the platform is up, 3 if not."""
     told = settings()
     if told is None:
         return WRONG_SETTINGS
@@ -31,15 +34,21 @@ def status() -> int:
     children = _children()
     rows = [_row({"name": "launcher", "pid": launcher, "ticks": start_ticks(launcher)}, {})]
     rows += [_row(entry, children) for entry in json.loads(state.processes.read_text(encoding="utf-8"))]
-    _print_table(rows)
-    ready = state.endpoints.exists()
-    print(f"\n{_endpoints(state) if ready else 'Not everything is up yet.'}")
-    return 0 if ready else NOT_RUNNING
+    print_table([HEAD, *rows], left=2)
+    print()
+    try:
+        local = Local.find(state)
+        asyncio.run(queues.show(local))
+    except NotUpError as down:
+        print(down)
+        return NOT_RUNNING
+    print(_endpoints(local))
+    return 0
 
 
-def _endpoints(state: StateFolder) -> str:
-    found = json.loads(state.endpoints.read_text(encoding="utf-8"))
-    return f"Gateway  {found['gateway']}\nInbox    {found['inbox']}/\nLogs     {state.root / 'logs'}"
+def _endpoints(local: Local) -> str:
+    gateway, inbox = local.endpoints["gateway"], local.endpoints["inbox"]
+    return f"Gateway  {gateway}\nInbox    {inbox}/\nLogs     {local.state.root / 'logs'}"
 
 
 def _row(entry: dict[str, Any], children: dict[int, list[int]]) -> tuple[str, ...]:
@@ -55,17 +64,6 @@ def _row(entry: dict[str, Any], children: dict[int, list[int]]) -> tuple[str, ..
         _uptime(entry["ticks"]) if alive else "-",
         str(entry.get("restarts", "-")),
     )
-
-
-def _print_table(rows: list[tuple[str, ...]]) -> None:
-    table = [HEAD, *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(HEAD))]
-    for row in table:
-        cells = [
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
 
 
 def _uptime(ticks: int) -> str:

@@ -1,0 +1,89 @@
+"""The platform that runs on this machine, for commands that look into it or ask something of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import uuid4
+
+import asyncpg
+import nats
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from chassis.clock import Clock
+from chassis.db import Database
+from deploy.local.state import StateFolder
+
+SECONDS = 5.0  # to connect
+
+
+class NotUpError(Exception):
+    """The platform, or the part of it that is needed, does not run; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """Its databases and its bus, as their administrator; `endpoints` as in API.md."""
+
+    state: StateFolder
+    endpoints: dict[str, Any]
+
+    @classmethod
+    def find(cls, state: StateFolder) -> Self:
+        """The platform of this state folder. Raises NotUpError."""
+        if state.holder() is None:
+            raise NotUpError(f"Nothing runs in {state.root}: `make up` starts it.")
+        if not state.endpoints.exists():
+            raise NotUpError(f"Not everything is up yet in {state.root}: `make status` shows what is.")
+        return cls(state, json.loads(state.endpoints.read_text(encoding="utf-8")))
+
+    @asynccontextmanager
+    async def database(self, service: str) -> AsyncIterator[Database]:
+        """A service's database. Raises NotUpError if the server does not answer."""
+        url = re.sub(r"/[^/?]*\?", f"/{service}?", self.endpoints["postgres"], count=1)
+        # Nothing is created through it, so it needs no key to know requests again.
+        opened = Database.open(url, clock=Clock(), new_id=uuid4, request_key=b"", size=(1, 1))
+        try:
+            db = await opened.__aenter__()
+        except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+            raise NotUpError("PostgreSQL does not answer: `make status` shows what runs.") from error
+        try:
+            yield db
+        finally:
+            await opened.__aexit__(None, None, None)
+
+    @asynccontextmanager
+    async def bus(self) -> AsyncIterator[Client]:
+        """The bus. Raises NotUpError if the server does not answer."""
+        logging.getLogger("asyncio").setLevel(logging.ERROR)  # nats-py's TLS ends with an idle warning
+        tls = self.state.folder("tls", "nats")
+        context = ssl.create_default_context(cafile=tls / "ca.crt")
+        context.load_cert_chain(tls / "tls.crt", tls / "tls.key")
+        try:
+            client = await nats.connect(
+                self.endpoints["nats"], tls=context, allow_reconnect=False, connect_timeout=int(SECONDS)
+            )
+        except (OSError, NatsError, TimeoutError) as error:
+            raise NotUpError("NATS does not answer: `make status` shows what runs.") from error
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
+def print_table(rows: Sequence[tuple[str, ...]], left: int) -> None:
+    """Print rows below one another: the first `left` columns flush left, the others right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
