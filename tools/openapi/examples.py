@@ -89,7 +89,8 @@ class Examples:
         return identifier(own.name) if text.uuid else "x" * text.min_len
 
     def _own_name(self, message: str) -> str:
-        plural = f"{message.rsplit('.', 1)[1].lower()}s"
+        own = message.rsplit(".", 1)[1]
+        plural = f"{own[0].lower()}{own[1:]}s"
         return f"{plural}/{identifier(plural)}"
 
 

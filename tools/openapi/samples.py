@@ -1,7 +1,8 @@
 """What the examples are made of: values that a reader recognises, by the names of fields.
 
 `Message.field` goes before `field`. What is not here is made from the field's comment ("such as
-`image/jpeg`", "`assets/{uuid}`") or from its rules.
+`image/jpeg`", "`assets/{uuid}`") or from its rules. A test says so when that is not enough: add the
+field here.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ VALUES: Json = {
     "accepted_policy_version": "2025-10-29",
     "accepted_terms_version": "2025-10-29",
     "access_token": "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCIsImtpZCI6ImsxIn0.e30.c2lnbmF0dXJl",
+    "confirm": True,
     "content_type": "image/jpeg",
     "count": 2,
     "device": "Firefox on Linux",
@@ -58,6 +60,9 @@ VALUES: Json = {
     "version": "2025-10-29",
     "terms_version": "2025-10-29",
     "policy_version": "2025-10-29",
+    "plan_hash": SHA256,
+    "receipt_secret": "b25seS1pdHMtb3duZXIta25vd3MtdGhpcy1vbmU",
+    "text_version": "2025-10-29",
 }
 # In one message only.
 PRECISE: Json = {
