@@ -9,11 +9,11 @@ from crafiq.assets.v1 import assets_pb2
 from pydantic import SecretStr
 
 from chassis.blobs import BlobStore, Presigner
-from chassis.buckets import Buckets
 from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
 from promises.retention import standard_jobs
+from services.assets.adapters.buckets import Buckets
 from services.assets.adapters.storage import Places, Storage
 from services.assets.adapters.workshop import Workshop
 from services.assets.consumers import Consumers

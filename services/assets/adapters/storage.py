@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.blobs import BlobMissing, BlobStore, BlobTooLarge, Presigner
-from chassis.buckets import Buckets
+from services.assets.adapters.buckets import Buckets
 from services.assets.domain.library import Asset, Content
 from services.assets.domain.refusals import ContentChanged, UploadNotFinished
 from services.assets.domain.uploads import Upload

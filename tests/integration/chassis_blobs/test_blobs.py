@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 from chassis.blobs import BlobExists, BlobMissing, BlobStore, BlobTooLarge, Presigner, StorageUnavailable
-from chassis.buckets import BlobInfo, Buckets
 from chassis.clock import Clock
 from deploy.local.infra import Infra
+from services.assets.adapters.buckets import BlobInfo, Buckets
 
 BODY = b"some bytes of a picture"
 LIBRARY, QUARANTINE = "crafiq-library", "crafiq-quarantine"

@@ -1,4 +1,4 @@
-"""Control of objects in S3: what is not a stream of bytes. Only assets imports it (minio)."""
+"""Control of objects in S3: what is not a stream of bytes (minio)."""
 
 from __future__ import annotations
 
