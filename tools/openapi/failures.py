@@ -133,7 +133,12 @@ def _phrase(status: int) -> str:
 
 
 def _refused(refusal: Refusal) -> Json:
-    return dict(MessageToDict(status_of(refusal, "crafiq.assets"), always_print_fields_with_no_presence=True))
+    status = status_of(refusal, "crafiq.assets")
+    answer = dict(MessageToDict(status, always_print_fields_with_no_presence=True))
+    for detail in answer["details"]:
+        if "metadata" in detail:  # a map has no order, and another one in every process
+            detail["metadata"] = dict(sorted(detail["metadata"].items()))
+    return answer
 
 
 def _invalid() -> Refusal:

@@ -120,10 +120,14 @@ class Asset(Row, table=True):
 
     def rename(self, new: str, etag: str) -> None:
         """Call it something else; raises EtagMismatch if it changed since `etag`, or TitleNotAllowed."""
-        if etag and etag != self.etag:
-            raise EtagMismatch(asset=self.name)
+        self.unchanged_since(etag)
         self.title = title(new, "asset.title")
         self.revision += 1
+
+    def unchanged_since(self, etag: str) -> None:
+        """Raise EtagMismatch if it changed since `etag`; the empty one is of any time."""
+        if etag and etag != self.etag:
+            raise EtagMismatch(asset=self.name)
 
 
 def _facts(content: Content, key: UUID, now: datetime, origin: Origin) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -43,24 +42,30 @@ class Desk:
 
     async def discard(self, key: UUID) -> None:
         """Remove bytes from quarantine; should storage not answer, the sweeper does it later."""
-        with _left_to_the_sweeper():
+        try:
             await self.storage.discard([str(key)])
+        except Refusal as refusal:
+            _left_to_the_sweeper(refusal)
 
     async def kept(self, asset: Asset, key: UUID) -> Asset:
         """The asset; bytes written under `key` go if it has others, because somebody was faster."""
         if asset.object != key:
-            with _left_to_the_sweeper():
-                await self.storage.remove([key])
-                await self.library.forget([key])
+            await self.remove([key])
         return asset
 
+    async def remove(self, keys: Sequence[UUID]) -> bool:
+        """Remove objects that no asset has any more; False if that is left to the sweeper."""
+        try:
+            await self.storage.remove(keys)
+            await self.library.forget(keys)
+        except Refusal as refusal:
+            _left_to_the_sweeper(refusal)
+            return False
+        return True
 
-@contextmanager
-def _left_to_the_sweeper() -> Iterator[None]:
-    try:
-        yield
-    except Refusal as refusal:
-        LOG.warning("bytes that nobody wants are left to the sweeper: %s", refusal.reason)
+
+def _left_to_the_sweeper(refusal: Refusal) -> None:
+    LOG.warning("bytes that nobody wants are left to the sweeper: %s", refusal.reason)
 
 
 class At:

@@ -54,6 +54,22 @@ class Reading(At):
         )
         return rendering.asset(changed)
 
+    async def DeleteAsset(
+        self, request: assets_pb2.DeleteAssetRequest, call: Call
+    ) -> assets_pb2.DeleteAssetResponse:
+        """Rows in one transaction, objects right after it or, if storage is away, by the sweeper."""
+        asset = rendering.asset_id(request.name)
+        removed = await self._desk.library.delete(call.account, asset, request.etag)
+        done = await self._desk.remove(removed.objects)
+        receipt = assets_pb2.DeletionReceipt(
+            asset=request.name,
+            rows=removed.rows,
+            objects=len(removed.objects) if done else 0,
+            objects_pending=0 if done else len(removed.objects),
+        )
+        receipt.delete_time.FromDatetime(self._desk.clock.now())
+        return assets_pb2.DeleteAssetResponse(receipt=receipt)
+
     async def DownloadAsset(
         self, request: assets_pb2.DownloadAssetRequest, call: Call
     ) -> assets_pb2.DownloadAssetResponse:

@@ -142,7 +142,7 @@ def test_wildcards_are_called_by_what_they_name() -> None:
         "/v1/assets/{asset}:download",
         "/v1/generations/{generation}/egress",
     } <= paths
-    assert set(DOCUMENT["paths"]["/v1/assets/{asset}"]) == {"get", "patch"}
+    assert set(DOCUMENT["paths"]["/v1/assets/{asset}"]) == {"delete", "get", "patch"}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=_named)

@@ -395,6 +395,98 @@ class UpdateAssetRequest(_message.Message):
 Global___UpdateAssetRequest: _TypeAlias = UpdateAssetRequest  # noqa: Y015
 
 @_typing.final
+class DeleteAssetRequest(_message.Message):
+    """Deletes an asset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`assets/{uuid}`."""
+    etag: _builtins.str
+    """If it is set, the asset is deleted only if it did not change since."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteAssetRequest: _TypeAlias = DeleteAssetRequest  # noqa: Y015
+
+@_typing.final
+class DeletionReceipt(_message.Message):
+    """What was removed, and what was not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    OBJECTS_PENDING_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """What was deleted, `assets/{uuid}`; nothing answers to the name any more."""
+    rows: _builtins.int
+    """How many rows of the database went: the asset, its upload, its lineage."""
+    objects: _builtins.int
+    """How many stored objects went."""
+    objects_pending: _builtins.int
+    """How many of them storage could not remove yet; they are removed within
+    a minute of its return, and nothing gives them out until then.
+    """
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
+        rows: _builtins.int = ...,
+        objects: _builtins.int = ...,
+        objects_pending: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "delete_time", b"delete_time", "objects", b"objects", "objects_pending", b"objects_pending", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletionReceipt: _TypeAlias = DeletionReceipt  # noqa: Y015
+
+@_typing.final
+class DeleteAssetResponse(_message.Message):
+    """The asset is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> Global___DeletionReceipt:
+        """What was removed."""
+
+    def __init__(
+        self,
+        *,
+        receipt: Global___DeletionReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteAssetResponse: _TypeAlias = DeleteAssetResponse  # noqa: Y015
+
+@_typing.final
 class DownloadAssetRequest(_message.Message):
     """Asks for the bytes of an asset."""
 

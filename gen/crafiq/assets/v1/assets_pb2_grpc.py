@@ -60,6 +60,11 @@ class AssetsServiceStub:
                 request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.UpdateAssetRequest.SerializeToString,
                 response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Asset.FromString,
                 _registered_method=True)
+        self.DeleteAsset = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/DeleteAsset',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DeleteAssetRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DeleteAssetResponse.FromString,
+                _registered_method=True)
         self.DownloadAsset = channel.unary_unary(
                 '/crafiq.assets.v1.AssetsService/DownloadAsset',
                 request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DownloadAssetRequest.SerializeToString,
@@ -123,6 +128,14 @@ class AssetsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteAsset(self, request, context):
+        """Deletes an asset for good: its row, its bytes, what it was made from and
+        what was made from it being said, its upload. Answers what is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DownloadAsset(self, request, context):
         """A URL that gives the bytes for a minute.
         """
@@ -180,6 +193,11 @@ def add_AssetsServiceServicer_to_server(servicer, server):
                     servicer.UpdateAsset,
                     request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.UpdateAssetRequest.FromString,
                     response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Asset.SerializeToString,
+            ),
+            'DeleteAsset': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAsset,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DeleteAssetRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DeleteAssetResponse.SerializeToString,
             ),
             'DownloadAsset': grpc.unary_unary_rpc_method_handler(
                     servicer.DownloadAsset,
@@ -338,6 +356,33 @@ class AssetsService:
             '/crafiq.assets.v1.AssetsService/UpdateAsset',
             crafiq_dot_assets_dot_v1_dot_assets__pb2.UpdateAssetRequest.SerializeToString,
             crafiq_dot_assets_dot_v1_dot_assets__pb2.Asset.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAsset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/DeleteAsset',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.DeleteAssetRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.DeleteAssetResponse.FromString,
             options,
             channel_credentials,
             insecure,

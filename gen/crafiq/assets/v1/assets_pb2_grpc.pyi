@@ -47,6 +47,10 @@ class AssetsServiceStub:
     """One of the caller's assets."""
     UpdateAsset: _grpc.UnaryUnaryMultiCallable[_assets_pb2.UpdateAssetRequest, _assets_pb2.Asset]
     """Changes an asset's title."""
+    DeleteAsset: _grpc.UnaryUnaryMultiCallable[_assets_pb2.DeleteAssetRequest, _assets_pb2.DeleteAssetResponse]
+    """Deletes an asset for good: its row, its bytes, what it was made from and
+    what was made from it being said, its upload. Answers what is gone.
+    """
     DownloadAsset: _grpc.UnaryUnaryMultiCallable[_assets_pb2.DownloadAssetRequest, _assets_pb2.DownloadAssetResponse]
     """A URL that gives the bytes for a minute."""
     CheckInputs: _grpc.UnaryUnaryMultiCallable[_assets_pb2.CheckInputsRequest, _assets_pb2.CheckInputsResponse]
@@ -78,6 +82,10 @@ class AssetsServiceAsyncStub(AssetsServiceStub):
     """One of the caller's assets."""
     UpdateAsset: _aio.UnaryUnaryMultiCallable[_assets_pb2.UpdateAssetRequest, _assets_pb2.Asset]  # type: ignore[assignment]
     """Changes an asset's title."""
+    DeleteAsset: _aio.UnaryUnaryMultiCallable[_assets_pb2.DeleteAssetRequest, _assets_pb2.DeleteAssetResponse]  # type: ignore[assignment]
+    """Deletes an asset for good: its row, its bytes, what it was made from and
+    what was made from it being said, its upload. Answers what is gone.
+    """
     DownloadAsset: _aio.UnaryUnaryMultiCallable[_assets_pb2.DownloadAssetRequest, _assets_pb2.DownloadAssetResponse]  # type: ignore[assignment]
     """A URL that gives the bytes for a minute."""
     CheckInputs: _aio.UnaryUnaryMultiCallable[_assets_pb2.CheckInputsRequest, _assets_pb2.CheckInputsResponse]  # type: ignore[assignment]
@@ -136,6 +144,16 @@ class AssetsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_assets_pb2.Asset, _abc.Awaitable[_assets_pb2.Asset]]:
         """Changes an asset's title."""
+
+    @_abc_1.abstractmethod
+    def DeleteAsset(
+        self,
+        request: _assets_pb2.DeleteAssetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.DeleteAssetResponse, _abc.Awaitable[_assets_pb2.DeleteAssetResponse]]:
+        """Deletes an asset for good: its row, its bytes, what it was made from and
+        what was made from it being said, its upload. Answers what is gone.
+        """
 
     @_abc_1.abstractmethod
     def DownloadAsset(

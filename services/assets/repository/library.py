@@ -1,4 +1,4 @@
-"""Every query of assets."""
+"""Assets of people, their lineage and their objects."""
 
 from __future__ import annotations
 
@@ -8,47 +8,15 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from asyncpg import UniqueViolationError
-from google.protobuf.message import Message
 from sqlalchemy import bindparam, select, text
 from sqlmodel import col
 
 from chassis.db import Contended, Database, Statement, Transaction, scalar
 from services.assets.domain.library import Asset, Delivery, Edge, Origin, StoredObject
 from services.assets.domain.media import MediaKind
-from services.assets.domain.refusals import AssetNotFound, UploadExpired, UploadNotFound, UploadsTooMany
-from services.assets.domain.rows import UPLOAD_OPEN
-from services.assets.domain.uploads import OPEN_AT_MOST, Upload
-
-# Two uploads that one person opens at once are counted one after the other. This lock is not in the
-# way of those who add rows for the person.
-LOCK_SUBJECT = Statement(
-    text("SELECT account FROM subjects WHERE account = :account FOR NO KEY UPDATE"), scalar
-)
-OPEN_UPLOADS = Statement(
-    text(
-        "SELECT count(*) FROM uploads WHERE account = :account AND opened_at > :since "
-        "AND completed_at IS NULL AND refusal IS NULL"
-    ),
-    scalar,
-)
-_UPLOAD = select(Upload).where(
-    col(Upload.id) == bindparam("upload"), col(Upload.account) == bindparam("owner")
-)
-UPLOAD = Statement(_UPLOAD, Upload)
-UPLOAD_LOCKED = Statement(_UPLOAD.with_for_update(), Upload)
-END_UPLOADS = Statement(
-    text(
-        "DELETE FROM uploads WHERE (opened_at <= :opened_before AND completed_at IS NULL) "
-        "OR opened_at <= :completed_before"
-    )
-)
-WANTED = Statement(
-    text(
-        "SELECT quarantine::text FROM uploads WHERE quarantine::text = ANY(:keys) "
-        "AND completed_at IS NULL AND refusal IS NULL"
-    ),
-    scalar,
-)
+from services.assets.domain.refusals import AssetNotFound, UploadNotFound
+from services.assets.domain.uploads import Upload
+from services.assets.repository.uploads import UPLOAD_LOCKED
 
 _ASSET = select(Asset).where(col(Asset.id) == bindparam("asset"), col(Asset.account) == bindparam("owner"))
 ASSET = Statement(_ASSET, Asset)
@@ -92,6 +60,13 @@ LOOSE = Statement(
     scalar,
 )
 FORGET = Statement(text("DELETE FROM objects WHERE key = ANY(:keys) AND asset IS NULL"))
+# The rows are counted before they cascade: the asset, what it was made from and what was made from it.
+OF_ASSET = Statement(
+    text("SELECT 1 + (SELECT count(*) FROM lineage WHERE output = :asset OR input = :asset)"), scalar
+)
+OBJECTS_OF = Statement(text("SELECT key FROM objects WHERE asset = :asset"), scalar)
+FORGET_UPLOAD = Statement(text("DELETE FROM uploads WHERE asset = :asset AND account = :owner"))
+DELETE = Statement(text("DELETE FROM assets WHERE id = :asset"))
 
 THE_END = datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1)
 
@@ -107,51 +82,12 @@ class Filter:
         return f"{self.kind}/{self.origin}"
 
 
-class Uploads:
-    """Uploads of people."""
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How many rows went with an asset, and the keys of the objects that are nobody's now."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
-
-    async def open(self, upload: Upload, request_id: str, request: Message) -> Upload:
-        """Keep a new upload, or find the one that this request opened before.
-
-        Raises UploadsTooMany, UploadExpired, RequestIdReused, SubjectUnknown.
-        """
-        async with self._db.transaction() as tx:
-            earlier = await tx.replay(upload.account, request_id, request, result=upload.name)
-            if earlier is None:
-                await tx.first(LOCK_SUBJECT, account=upload.account)
-                since = upload.opened_at - UPLOAD_OPEN
-                if await tx.one(OPEN_UPLOADS, account=upload.account, since=since) >= OPEN_AT_MOST:
-                    raise UploadsTooMany(limit=OPEN_AT_MOST)
-                await tx.insert(upload)
-                return upload
-        found = await self._db.first(
-            UPLOAD, upload=UUID(earlier.removeprefix("uploads/")), owner=upload.account
-        )
-        if found is None:
-            raise UploadExpired
-        return found
-
-    async def get(self, account: UUID, upload: UUID) -> Upload:
-        """A person's upload; raises UploadNotFound."""
-        found = await self._db.first(UPLOAD, upload=upload, owner=account)
-        if found is None:
-            raise UploadNotFound(upload=f"uploads/{upload}")
-        return found
-
-    async def save(self, upload: Upload) -> None:
-        """Write what became of it."""
-        await self._db.update(upload)
-
-    async def end(self, *, opened_before: datetime, completed_before: datetime) -> None:
-        """Forget uploads: those not completed, opened before a time; all, opened before another."""
-        await self._db.execute(END_UPLOADS, opened_before=opened_before, completed_before=completed_before)
-
-    async def wanted(self, keys: Sequence[str]) -> set[str]:
-        """Which of these keys in quarantine belong to an open upload."""
-        return set(await self._db.all(WANTED, keys=list(keys)))
+    rows: int
+    objects: tuple[UUID, ...]
 
 
 class Library:
@@ -200,6 +136,22 @@ class Library:
             found.rename(title, etag)
             await tx.update(found)
         return found
+
+    async def delete(self, account: UUID, asset: UUID, etag: str) -> Removed:
+        """Remove an asset with all that hangs on it; its objects are then nobody's.
+
+        Raises AssetNotFound, EtagMismatch.
+        """
+        async with self._db.transaction() as tx:
+            found = await tx.first(ASSET_LOCKED, asset=asset, owner=account)
+            if found is None:
+                raise AssetNotFound(asset=f"assets/{asset}")
+            found.unchanged_since(etag)
+            rows = await tx.one(OF_ASSET, asset=asset)
+            objects = await tx.all(OBJECTS_OF, asset=asset)
+            rows += await tx.execute(FORGET_UPLOAD, asset=asset, owner=account)
+            await tx.execute(DELETE, asset=asset)
+        return Removed(rows, tuple(objects))
 
     async def note(self, key: UUID, now: datetime) -> None:
         """An object is about to be written under this key."""
