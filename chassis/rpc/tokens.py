@@ -24,8 +24,9 @@ ACCESS_COOKIE = "__Host-crafiq_access"
 TYPE = "at+jwt"
 CACHED_FOR = timedelta(seconds=60)
 CLOCKS_DIFFER = timedelta(seconds=5)
-# A key that identity withdrew is trusted for as long as this; a token lives no longer either.
-KEYS_FOR = timedelta(minutes=5)
+LONGEST_LIFE = timedelta(minutes=5)
+"""No access token lives longer, so what happened to its session before can't matter."""
+KEYS_FOR = LONGEST_LIFE  # for as long a key that identity withdrew is trusted
 KEYS_AT_MOST_EVERY = timedelta(seconds=1)
 
 
@@ -57,13 +58,15 @@ class Revocations:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._until: dict[UUID, datetime] = {}
+        self._until: OrderedDict[UUID, datetime] = OrderedDict()  # in about the order of their ends
 
     def add(self, session: UUID, until: datetime) -> None:
         """From now on no token of `session` is valid; forgotten after `until`, when the last one expired."""
         now = self._clock.now()
-        self._until = {each: end for each, end in self._until.items() if end > now}
+        while self._until and next(iter(self._until.values())) <= now:
+            self._until.popitem(last=False)
         self._until[session] = until
+        self._until.move_to_end(session)
 
     def __contains__(self, session: object) -> bool:
         return session in self._until
@@ -137,8 +140,11 @@ class AccessTokens:
         if needed():
             async with self._fetching:
                 if needed():
-                    self._asked = now
-                    self._keys = await self._current_keys()
+                    try:
+                        self._keys = await self._current_keys()
+                    finally:
+                        # Not before: who comes meanwhile has to wait for the keys, not go without.
+                        self._asked = self._clock.now()
         if not self._keys:
             raise Unavailable
         return self._keys.get(kid)

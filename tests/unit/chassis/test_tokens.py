@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -33,6 +34,7 @@ class Verifier:
 
     async def _fetch(self) -> bytes:
         self.asked += 1
+        await asyncio.sleep(0)
         if self.published is None:
             raise ConnectionRefusedError
         return json.dumps(KeySet(list(self.published)).as_dict(private=False)).encode()
@@ -150,6 +152,12 @@ async def test_a_new_key_is_asked_for_once_a_second_at_most(verifier: Verifier) 
     verifier.clock.forward(timedelta(seconds=1))
     assert await verifier.check(newer(ANN))
     assert verifier.asked == 2
+
+
+async def test_who_comes_while_keys_are_on_their_way_waits_for_them(verifier: Verifier) -> None:
+    tokens = [verifier.minted.access(uuid4()) for _ in range(5)]
+    assert all(await asyncio.gather(*(verifier.check(token) for token in tokens)))
+    assert verifier.asked == 1
 
 
 async def test_a_withdrawn_key_ends_within_five_minutes(verifier: Verifier) -> None:
