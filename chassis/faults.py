@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from chassis.errors import Aborted, AlreadyExists, SubjectUnknown, Unavailable
+from chassis.errors import Aborted, AlreadyExists, InvalidArgument, SubjectUnknown, Unavailable
 
 FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """What a query may raise because of the database or the way to it (timeouts are OSErrors)."""
@@ -43,6 +43,12 @@ class DatabaseUnavailable(Unavailable):
     sentence = "This can't be read or stored right now; ask again in a moment."
 
 
+class TextNotStorable(InvalidArgument):
+    """A null character in a text: valid UTF-8, which Postgres has no place for."""
+
+    sentence = "A text in this request has a null character in it; leave it out."
+
+
 class RequestIdReused(AlreadyExists):
     """A `request_id` came again with another body (AIP-155)."""
 
@@ -57,6 +63,8 @@ def translated(error: BaseException) -> Exception | None:
         return SubjectUnknown(UUID(key[1]) if key else None)
     if isinstance(error, asyncpg.CheckViolationError) and re.fullmatch("ck_.*_anonymous", constraint):
         return SubjectUnknown()
+    if isinstance(error, (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)):
+        return TextNotStorable()
     if isinstance(error, _CONTENDED):
         return Contended()
     # asyncpg has no class of its own for a connection that it found closed, or a pool that closes.

@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, Uuid, any_, bindparam, func, select, text, update
 from sqlmodel import col
 
 from chassis.db import Contended, Database, Statement, scalar
+from chassis.faults import TextNotStorable
 from tests.integration.chassis_data.rows import Mood, Note, Tally, Work
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -73,6 +74,14 @@ async def test_nothing_found_is_none_or_an_empty_list(db: Database) -> None:
 async def test_updating_a_row_that_is_gone_is_noticed(db: Database) -> None:
     with pytest.raises(Contended):
         await db.update(Tally(name="gone", count=1))
+
+
+@pytest.mark.parametrize("where", ["text", "JSON"])
+async def test_a_null_character_is_refused_and_no_fault(db: Database, account: UUID, where: str) -> None:
+    note = a_note(account)
+    note.words = {"a": "b\0"}
+    with pytest.raises(TextNotStorable):
+        await db.insert(note if where == "JSON" else Work(id=uuid4(), account=account, title="a\0"))
 
 
 async def test_defaults_of_the_class_are_written(db: Database, account: UUID) -> None:
