@@ -11,7 +11,7 @@ from chassis.jobs import Job
 from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
-from promises.retention import standard_jobs
+from promises.standing import keep_promises
 from services.billing.consumers import Consumers
 from services.billing.domain import Gift, Row
 from services.billing.handler import Handler
@@ -36,11 +36,10 @@ def compose(service: Service, settings: Settings) -> None:
     pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
     handler = Handler(ledger, pages, settings.hold_lifetime)
     service.offer(billing_pb2.DESCRIPTOR.services_by_name["BillingService"], handler)
+    keep_promises(service)
     welcome = Gift(settings.sign_up_credits, settings.sign_up_credits_last)
     service.listen(Consumers(ledger, welcome).subscriptions())
-    expiry = Job("expire lots", timedelta(minutes=1), Expiry(ledger).run)
-    for job in (expiry, *standard_jobs(service.db)):
-        service.every(job)
+    service.every(Job("expire lots", timedelta(minutes=1), Expiry(ledger).run))
 
 
 async def start() -> None:

@@ -13,14 +13,12 @@ A lot belongs to a *book*, a random id. `Wallet` is the only link between a book
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, DateTime, Index, Text, text
 
-from chassis.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from promises import tables
 from promises.inventory import (
     ACCOUNT,
@@ -156,139 +154,3 @@ class Hold(Row, table=True):
     placed_at: datetime = plain(LEDGER, MOMENT)
     expires_at: datetime = plain("when billing asks what became of the job", MOMENT)
     settled_at: datetime | None = plain(LEDGER, MOMENT)
-
-
-class InsufficientCredits(FailedPrecondition):
-    """The person has less than the order can cost."""
-
-    sentence = (
-        "This needs {needed} credits and {available} are available: ask for fewer Outputs or a cheaper model"
-        " (GET /v1/models), or wait until jobs under way give back what they don't use."
-    )
-
-
-class HoldMismatch(AlreadyExists):
-    """The generation has a hold already, over another amount or of somebody else."""
-
-    sentence = "generations/{generation} has another hold already: order again under a new id."
-
-
-class HoldReleased(FailedPrecondition):
-    """The hold was given back, perhaps before it was placed."""
-
-    sentence = "The hold for generations/{generation} was given back: order again under a new id."
-
-
-class HoldCaptured(FailedPrecondition):
-    """What is charged is not given back by a release."""
-
-    sentence = "The hold for generations/{generation} was captured: what was delivered is charged."
-
-
-class HoldUnknown(FailedPrecondition):
-    """Something was delivered for which nothing was ever held."""
-
-    sentence = "There is no hold for generations/{generation}: place one before the work begins."
-
-
-class NameInvalid(InvalidArgument):
-    """A resource name that can't be one."""
-
-    sentence = "`{field}` must be {collection}/ and a UUID."
-
-
-def id_of(name: str, collection: str, field: str) -> UUID:
-    """The id in a resource name such as `generations/{uuid}` (AIP-122).
-
-    Raises NameInvalid, which names `field` as the client spells it.
-    """
-    prefix, _, last = name.partition("/")
-    try:
-        found = UUID(last)
-    except ValueError:
-        found = None
-    if prefix != collection or found is None or str(found) != last:
-        violations = [(field, f"must be {collection}/ and a UUID in lower case")]
-        raise NameInvalid(field=field, collection=collection, violations=violations)
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Gift:
-    """Credits that a person is given, and how long they last; None is for ever."""
-
-    credits: int
-    lasts: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """A person's credits; each that was ever granted is in one of the three, or expired."""
-
-    available: int
-    held: int
-    settled: int
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """What asking for a hold came to: the hold that stands, if one does, and what else there is.
-
-    `own` says whether that hold is in the asking wallet's book.
-    """
-
-    available: int
-    own: bool
-    hold: Hold | None
-
-    def accepted(self, generation: UUID, needed: int) -> Hold:
-        """The hold that was asked for; the same one when asked again.
-
-        Raises InsufficientCredits, HoldMismatch (another amount, another person's), HoldReleased.
-        """
-        if self.hold is None:
-            raise InsufficientCredits(needed=needed, available=self.available)
-        if self.hold.state is HoldState.RELEASED:
-            raise HoldReleased(generation=generation)
-        if not self.own or self.hold.credits != needed:
-            raise HoldMismatch(generation=generation)
-        return self.hold
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One transaction as its person sees it: how `available` and `held` changed.
-
-    `kind` is CAPTURE also where the rest of the hold was released in the same transaction. `ends_at` is
-    when granted credits end, if they do.
-    """
-
-    transaction: UUID
-    at: datetime
-    kind: TransferKind
-    generation: UUID | None
-    available_delta: int
-    held_delta: int
-    ends_at: datetime | None = None
-
-    @property
-    def description(self) -> str:
-        """What happened, as a sentence."""
-        match self.kind:
-            case TransferKind.GRANT:
-                until = f", usable until {self.ends_at:%Y-%m-%d %H:%M} UTC" if self.ends_at else ""
-                return f"{_credits(self.available_delta)} given to you{until}."
-            case TransferKind.HOLD:
-                return f"{_credits(self.held_delta)} set aside for a generation."
-            case TransferKind.CAPTURE:
-                charged = -self.held_delta - self.available_delta
-                rest = f", {self.available_delta} given back" if self.available_delta else ""
-                return f"{_credits(charged)} charged for what a generation delivered{rest}."
-            case TransferKind.RELEASE:
-                return f"{_credits(self.available_delta)} given back: the generation delivered nothing."
-            case TransferKind.EXPIRY:
-                return f"{_credits(-self.available_delta)} ended unused."
-
-
-def _credits(number: int) -> str:
-    return "1 credit" if number == 1 else f"{number} credits"
