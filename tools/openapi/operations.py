@@ -96,7 +96,7 @@ class Operations:
     def _answer(self, rpc: Rpc) -> Json:
         headers: Json = {"X-Request-Id": failures.REQUEST_ID}
         if rpc.response == HTTP_BODY and rpc.streams:
-            events: Json = {"schema": {"type": "string"}, "example": EVENT_EXAMPLE}
+            events: Json = {"schema": self._event(rpc), "example": EVENT_EXAMPLE}
             return {"description": "Server-sent events.", "headers": headers, "content": {EVENTS: events}}
         if rpc.response == HTTP_BODY:
             kind = CONTENT_TYPES.get(rpc.name, "*/*")
@@ -108,6 +108,23 @@ class Operations:
         content: Json = {"application/json": {"schema": schema, "example": example}}
         described = self.types.comment(rpc.response) or "Done."
         return {"description": described, "headers": headers, "content": content}
+
+    def _event(self, rpc: Rpc) -> Json:
+        """What each event of a stream has; `WatchGeneration` shows a Generation."""
+        watched = f"{rpc.full_service.rpartition('.')[0]}.{rpc.name.removeprefix('Watch')}"
+        data: Json = {"type": "string", "contentMediaType": "application/json"}
+        if watched in self.types.messages:
+            data["contentSchema"] = self.schemas.answer(watched)
+        return {
+            "type": "object",
+            "description": "One event, as EventSource reads it (HTML standard, 9.2).",
+            "properties": {
+                "id": {"type": "string", "description": "To be sent as `Last-Event-ID`."},
+                "event": {"type": "string", "description": "`state`; `error` and `reauth` end the stream."},
+                "data": data,
+            },
+            "required": ["event", "data"],
+        }
 
 
 def _bounds(rpc: Rpc) -> list[str]:

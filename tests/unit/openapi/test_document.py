@@ -214,7 +214,10 @@ def test_an_answer_has_every_field_that_can_not_be_absent() -> None:
 
 def test_a_stream_is_server_sent_events_that_resume() -> None:
     watch = DOCUMENT["paths"]["/v1/generations/{generation}:watch"]["get"]
-    assert set(watch["responses"]["200"]["content"]) == {"text/event-stream"}
+    (kind, events), *others = watch["responses"]["200"]["content"].items()
+    assert (kind, others) == ("text/event-stream", [])
+    data = events["schema"]["properties"]["data"]
+    assert data["contentSchema"] == {"$ref": "#/components/schemas/generation.Generation"}
     assert "Last-Event-ID" in {parameter["name"] for parameter in watch["parameters"]}
     assert "504" not in watch["responses"]
 
