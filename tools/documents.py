@@ -81,16 +81,15 @@ def rpcs() -> str:
     """The RPC table: where, for whom, for which purpose."""
     comments = _comments()
     rows = ["| RPC | outside | who | purpose | what |", "|---|---|---|---|---|"]
-    for service in SERVICES:
+    for service in (*SERVICES, "promises"):
         module = importlib.import_module(f"crafiq.{service}.v1.{service}_pb2")
+        offered_by = "each service" if service == "promises" else service
         for descriptor in module.DESCRIPTOR.services_by_name.values():
             for method in descriptor.methods:
                 access = method.GetOptions().Extensions[options_pb2.access]
                 purpose = options_pb2.Purpose.Name(access.purpose).removeprefix("PURPOSE_").lower()
-                what = comments.get(method.full_name, "")
-                rows.append(
-                    f"| {service}.{method.name} | {_route(method)} | {_who(method)} | {purpose} | {what} |"
-                )
+                cells = (f"{offered_by}.{method.name}", _route(method), _who(method), purpose)
+                rows.append(f"| {' | '.join(cells)} | {comments.get(method.full_name, '')} |")
     return "\n".join(rows)
 
 

@@ -12,7 +12,7 @@ from chassis.blobs import BlobStore, Presigner
 from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
-from promises.retention import standard_jobs
+from promises.standing import keep_promises
 from services.assets.adapters.buckets import Buckets
 from services.assets.adapters.storage import Places, Storage
 from services.assets.adapters.workshop import Workshop
@@ -20,7 +20,7 @@ from services.assets.consumers import Consumers
 from services.assets.domain import Row
 from services.assets.handler import Desk, Handler
 from services.assets.jobs import Sweeper
-from services.assets.repository import Library, Uploads
+from services.assets.repository import Library, Packs, Uploads
 
 
 class Settings(ServiceSettings):
@@ -48,11 +48,12 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Desk]:
     storage = Storage(presigner, blobs, buckets, places)
     pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
     uploads, library = Uploads(service.db), Library(service.db)
-    desk = Desk(uploads, library, storage, workshop, pages, service.clock, service.new_id)
+    desk = Desk(uploads, library, Packs(service.db), storage, workshop, pages, service.clock, service.new_id)
     service.offer(assets_pb2.DESCRIPTOR.services_by_name["AssetsService"], Handler(desk))
+    keep_promises(service)
     service.listen(Consumers().subscriptions())
     sweeper = Sweeper(uploads, library, storage, service.clock)
-    for job in (*sweeper.jobs(), *standard_jobs(service.db)):
+    for job in sweeper.jobs():
         service.every(job)
     try:
         yield desk

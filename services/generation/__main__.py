@@ -16,7 +16,7 @@ from chassis.jobs import Job
 from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
-from promises.retention import standard_jobs
+from promises.standing import keep_promises
 from services.generation.adapters.assets import Assets, storage_session
 from services.generation.adapters.openai import OpenAI, OpenAILimits, openai_session
 from services.generation.adapters.pictures import Pictures
@@ -58,12 +58,11 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[None]:
         billing, assets = BillingServiceStub(service.peer("billing")), Assets(library, storage)
         desk = Desk(jobs, catalogue.of(routes), routes, library, billing, Pages(key), key)
         service.offer(generation_pb2.DESCRIPTOR.services_by_name["GenerationService"], Handler(desk))
+        keep_promises(service)
         service.listen(Consumers().subscriptions())
         rules = settings.rules()
         work = Work(jobs, routes, assets, Delivery(jobs, assets, Pictures()), rules)
         service.every(Job("recovery", rules.lease / 6, Recovery(jobs, rules).run))
-        for job in standard_jobs(service.db):
-            service.every(job)
         service.background(Queue(jobs, work, rules).run)
         service.background(jobs.follow)
         yield

@@ -15,7 +15,7 @@ from chassis.clock import Clock
 from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
-from promises.retention import standard_jobs
+from promises.standing import keep_promises
 from services.identity.adapters.passwords import Passwords
 from services.identity.adapters.policies import Policies
 from services.identity.adapters.signing import SigningKeys
@@ -42,25 +42,25 @@ class Settings(ServiceSettings):
 
 def compose(service: Service, settings: Settings, keys: SigningKeys) -> None:
     """Wire the service."""
-    db, clock = service.db, service.clock
     login = (settings.smtp_user, settings.smtp_password)
     server = SmtpServer(settings.smtp_host, settings.smtp_port, settings.mail_from, *login)
-    postman = Postman(db, clock, Mailer(server, clock), settings.public_url)
+    postman = Postman(service.db, service.clock, Mailer(server, service.clock), settings.public_url)
     kit = Kit(
-        db=db,
-        clock=clock,
+        db=service.db,
+        clock=service.clock,
         new_id=service.new_id,
         pages=Pages(bytes.fromhex(settings.request_key.get_secret_value())),
         revocations=service.revocations,
         secrets=Secrets(bytes.fromhex(settings.token_key.get_secret_value()), token_bytes),
         passwords=Passwords(),
         keys=keys,
-        policies=Policies(service.peer("privacy"), clock),
+        policies=Policies(service.peer("privacy"), service.clock),
         post=postman.wake,
     )
     service.offer(identity_pb2.DESCRIPTOR.services_by_name["IdentityService"], Handler(kit))
+    keep_promises(service)
     service.listen(Consumers().subscriptions())
-    for job in [*sweeps(db, clock), *standard_jobs(db)]:
+    for job in sweeps(service.db, service.clock):
         service.every(job)
     service.background(postman.run)
     service.background(keys.keep_fresh)

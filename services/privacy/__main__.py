@@ -10,7 +10,7 @@ from crafiq.privacy.v1 import privacy_pb2
 from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
-from promises.retention import standard_jobs
+from promises.standing import keep_promises
 from services.privacy.adapters import packaged
 from services.privacy.consumers import Consumers
 from services.privacy.domain import SALT_BYTES, Row
@@ -29,9 +29,8 @@ async def compose(service: Service, settings: ServiceSettings) -> None:
     pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
     handler = Handler(documents, acceptances, consents, pages, partial(secrets.token_bytes, SALT_BYTES))
     service.offer(privacy_pb2.DESCRIPTOR.services_by_name["PrivacyService"], handler)
+    keep_promises(service)
     service.listen(Consumers(documents, acceptances, service.new_id).subscriptions())
-    for job in standard_jobs(db):
-        service.every(job)
 
 
 async def start() -> None:

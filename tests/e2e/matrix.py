@@ -19,6 +19,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from joserfc.jwk import ECKey
 
 from chassis.rpc import mint
+from promises.holder import DATA_HOLDER
 
 SERVICES = ("identity", "assets", "generation", "billing", "privacy")
 DEADLINE = 5  # seconds
@@ -26,10 +27,10 @@ REFUSED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 
 
 def methods() -> Iterator[tuple[str, MethodDescriptor]]:
-    """Each service's name with each of its RPCs."""
+    """Each service's name with each of its RPCs, those that every service offers too."""
     for service in SERVICES:
         module = importlib.import_module(f"crafiq.{service}.v1.{service}_pb2")
-        for descriptor in module.DESCRIPTOR.services_by_name.values():
+        for descriptor in (*module.DESCRIPTOR.services_by_name.values(), DATA_HOLDER):
             for method in descriptor.methods:
                 yield service, method
 

@@ -1,0 +1,69 @@
+"""Every service says what it holds about people: all of it, one of them, and what would become of that."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from crafiq.promises.v1 import promises_pb2, promises_pb2_grpc
+
+from tests.e2e.conftest import Join
+from tests.e2e.matrix import SERVICES, Doors
+from tests.running import Running
+from tests.support import eventually
+
+ACCOUNT = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture(scope="module")
+async def doors(platform: Running) -> AsyncIterator[Doors]:
+    doors = Doors(platform.state)
+    yield doors
+    await doors.close()
+
+
+def holder(doors: Doors, service: str, certificate: str = "privacy") -> promises_pb2_grpc.DataHolderStub:
+    return promises_pb2_grpc.DataHolderStub(doors.channel(service, certificate))
+
+
+@pytest.mark.promise("2-inventory", "9-asneeded")
+@pytest.mark.parametrize("service", SERVICES)
+async def test_each_service_describes_every_column(doors: Doors, service: str) -> None:
+    told = await holder(doors, service).Describe(promises_pb2.DescribeRequest(), timeout=5)
+    assert told.holder == service
+    columns = [column for table in told.tables for column in table.columns]
+    assert any(column.personal for column in columns)
+    for column in columns:
+        if not column.personal:
+            assert column.why, column
+        elif column.category != "ACCOUNT":
+            assert column.purpose, column
+            assert column.basis, column
+            assert column.retention, column
+            assert column.erasure, column
+
+
+@pytest.mark.promise("9-delete-preview")
+async def test_what_is_held_of_a_person_is_found_everywhere_and_nowhere_of_nobody(
+    doors: Doors, join: Join
+) -> None:
+    person = (await join()).account
+    for service in SERVICES:
+        ask = holder(doors, service)
+
+        async def known(ask: promises_pb2_grpc.DataHolderStub = ask) -> bool:
+            found = await ask.Verify(promises_pb2.VerifyRequest(account=person), timeout=5)
+            return bool(found.found)
+
+        await eventually(known)
+        plan = await ask.Preview(promises_pb2.PreviewRequest(account=person), timeout=5)
+        assert {promises_pb2.ERASED_NOW, promises_pb2.IN_BACKUPS_UNTIL} <= {b.fate for b in plan.buckets}
+        nobody = await ask.Verify(promises_pb2.VerifyRequest(account=f"accounts/{ACCOUNT}"), timeout=5)
+        assert not nobody.found
+
+
+async def test_an_account_that_is_none_is_refused(doors: Doors) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await holder(doors, "billing").Verify(promises_pb2.VerifyRequest(account="somebody"), timeout=5)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
