@@ -1,7 +1,20 @@
 """What an upload and an asset are, and what may happen to them; no I/O, no clock."""
 
 from services.assets.domain.library import Asset, Content, Delivery, Edge, Origin, StoredObject
+from services.assets.domain.packs import Item, Pack
 from services.assets.domain.rows import Row
 from services.assets.domain.uploads import Declared, Upload
 
-__all__ = ["Asset", "Content", "Declared", "Delivery", "Edge", "Origin", "Row", "StoredObject", "Upload"]
+__all__ = [
+    "Asset",
+    "Content",
+    "Declared",
+    "Delivery",
+    "Edge",
+    "Item",
+    "Origin",
+    "Pack",
+    "Row",
+    "StoredObject",
+    "Upload",
+]

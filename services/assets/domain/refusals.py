@@ -93,6 +93,36 @@ class EtagMismatch(Aborted):
     sentence = "{asset} changed in between; read it again and send its new etag."
 
 
+class PackNotFound(NotFound):
+    """Not there, or another person's."""
+
+    sentence = "There is no pack {pack} of yours; GET /v1/packs lists what there is."
+
+
+class PackChanged(Aborted):
+    """Somebody else was faster."""
+
+    sentence = "{pack} changed in between; read it again and send its new etag."
+
+
+class PackOrderIncomplete(FailedPrecondition):
+    """Not the assets that are in the pack."""
+
+    sentence = "An order names every asset of {pack} once and nothing else; read it again, then order it."
+
+
+class PackFull(ResourceExhausted):
+    """As much as a pack holds."""
+
+    sentence = "A pack holds at most {limit} assets: put the others into another one."
+
+
+class PacksTooMany(ResourceExhausted):
+    """As many as a person may have."""
+
+    sentence = "You have {limit} packs, and more are not kept: delete one first."
+
+
 class TitleNotAllowed(InvalidArgument):
     """A title that could deceive, or that is none."""
 
@@ -102,7 +132,7 @@ class TitleNotAllowed(InvalidArgument):
 class UpdateMaskInvalid(InvalidArgument):
     """The mask names what can't be changed."""
 
-    sentence = "`updateMask` may name `title`; `{path}` can't be changed."
+    sentence = "`updateMask` names `{path}`, which can't be changed."
 
 
 class OutputIncomplete(InvalidArgument):

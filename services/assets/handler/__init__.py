@@ -3,11 +3,12 @@
 from services.assets.handler.desk import Desk
 from services.assets.handler.inputs import Inputs
 from services.assets.handler.outputs import Outputs
+from services.assets.handler.packs import Packing
 from services.assets.handler.reading import Reading
 from services.assets.handler.uploading import Uploading
 
 __all__ = ["Desk", "Handler"]
 
 
-class Handler(Uploading, Reading, Inputs, Outputs):
-    """`crafiq.assets.v1.AssetsService`: what comes in, what is there, what generation takes and brings."""
+class Handler(Uploading, Reading, Packing, Inputs, Outputs):
+    """`crafiq.assets.v1.AssetsService`: what comes in, what is there, packs, generation's part."""

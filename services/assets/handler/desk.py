@@ -13,7 +13,7 @@ from chassis.pages import Pages
 from services.assets.adapters.storage import Storage
 from services.assets.adapters.workshop import Workshop
 from services.assets.domain.library import Asset, Content
-from services.assets.repository import Library, Uploads
+from services.assets.repository import Library, Packs, Uploads
 
 LOG = logging.getLogger("crafiq.assets")
 
@@ -24,6 +24,7 @@ class Desk:
 
     uploads: Uploads
     library: Library
+    packs: Packs
     storage: Storage
     workshop: Workshop
     pages: Pages

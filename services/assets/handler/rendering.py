@@ -8,7 +8,9 @@ from crafiq.assets.v1 import assets_pb2
 
 from chassis.errors import InvalidRequest, Refusal
 from services.assets.domain.library import Asset
-from services.assets.domain.refusals import AssetNotFound, UploadNotFound
+from services.assets.domain.packs import Pack
+from services.assets.domain.refusals import AssetNotFound, PackNotFound, UploadNotFound
+from services.assets.repository import Filled
 
 
 def asset_id(name: str) -> UUID:
@@ -19,6 +21,11 @@ def asset_id(name: str) -> UUID:
 def upload_id(name: str) -> UUID:
     """The id in `uploads/{uuid}`; raises UploadNotFound."""
     return _id(name, "uploads/", UploadNotFound(upload=name))
+
+
+def pack_id(name: str) -> UUID:
+    """The id in `packs/{uuid}`; raises PackNotFound."""
+    return _id(name, "packs/", PackNotFound(pack=name))
 
 
 def account_id(name: str) -> UUID:
@@ -58,4 +65,18 @@ def asset(row: Asset, *, titled: bool = True) -> assets_pb2.Asset:
         etag=row.etag,
     )
     message.create_time.FromDatetime(row.created_at)
+    return message
+
+
+def pack(row: Pack, items: int) -> assets_pb2.Pack:
+    """A pack without what is in it."""
+    message = assets_pb2.Pack(name=row.name, title=row.title, asset_count=items, etag=row.etag)
+    message.create_time.FromDatetime(row.created_at)
+    return message
+
+
+def filled(found: Filled) -> assets_pb2.Pack:
+    """A pack with what is in it."""
+    message = pack(found.pack, len(found.assets))
+    message.assets.extend(f"assets/{asset}" for asset in found.assets)
     return message

@@ -60,9 +60,13 @@ LOOSE = Statement(
     scalar,
 )
 FORGET = Statement(text("DELETE FROM objects WHERE key = ANY(:keys) AND asset IS NULL"))
-# The rows are counted before they cascade: the asset, what it was made from and what was made from it.
+# Rows are counted before they cascade: the asset, its lineage, its places in packs.
 OF_ASSET = Statement(
-    text("SELECT 1 + (SELECT count(*) FROM lineage WHERE output = :asset OR input = :asset)"), scalar
+    text(
+        "SELECT 1 + (SELECT count(*) FROM lineage WHERE output = :asset OR input = :asset) "
+        "+ (SELECT count(*) FROM pack_items WHERE asset = :asset)"
+    ),
+    scalar,
 )
 OBJECTS_OF = Statement(text("SELECT key FROM objects WHERE asset = :asset"), scalar)
 FORGET_UPLOAD = Statement(text("DELETE FROM uploads WHERE asset = :asset AND account = :owner"))

@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from crafiq.options.v1 import options_pb2 as crafiq_dot_options_dot_v1_dot_options__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63rafiq/assets/v1/assets.proto\x12\x10\x63rafiq.assets.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x02\n\x05\x41sset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1b\n\x05title\x18\x02 \x01(\tB\x0c\xbaH\x05r\x03\x18\xc8\x01\xd0\xf3\x18\x04\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.crafiq.assets.v1.MediaKind\x12(\n\x06origin\x18\x04 \x01(\x0e\x32\x18.crafiq.assets.v1.Origin\x12\x14\n\x0c\x63ontent_type\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x12\n\x05width\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06height\x18\t \x01(\x05H\x01\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ngeneration\x18\x0b \x01(\t\x12\x0c\n\x04\x65tag\x18\x0c \x01(\tB\x08\n\x06_widthB\t\n\x07_height\"\xd1\x01\n\x06Upload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x03url\x18\x02 \x01(\tB\x04\xd0\xf3\x18\x05\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x36\n\x07headers\x18\x04 \x03(\x0b\x32%.crafiq.assets.v1.Upload.HeadersEntry\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd7\x01\n\x13\x43reateUploadRequest\x12 \n\x08\x66ilename\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\xc8\x01\xd0\xf3\x18\x04\x12\x37\n\x0c\x63ontent_type\x18\x02 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^[a-z]+/[a-z0-9.+-]{1,80}$\x12 \n\nsize_bytes\x18\x03 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\x80\x80\x64(\x01\x12%\n\x06sha256\x18\x04 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\x12\x1c\n\nrequest_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"8\n\x15\x43ompleteUploadRequest\x12\x1f\n\x04name\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x18<:\x08uploads/\"\xb6\x01\n\x11ListAssetsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\x12\x33\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.crafiq.assets.v1.MediaKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x32\n\x06origin\x18\x04 \x01(\x0e\x32\x18.crafiq.assets.v1.OriginB\x08\xbaH\x05\x82\x01\x02\x10\x01\"V\n\x12ListAssetsResponse\x12\'\n\x06\x61ssets\x18\x01 \x03(\x0b\x32\x17.crafiq.assets.v1.Asset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x0fGetAssetRequest\x12\x1e\n\x04name\x18\x01 \x01(\tB\x10\xbaH\rr\x0b\x18<:\x07\x61ssets/\"u\n\x12UpdateAssetRequest\x12.\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x17.crafiq.assets.v1.AssetB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"K\n\x12\x44\x65leteAssetRequest\x12\x1e\n\x04name\x18\x01 \x01(\tB\x10\xbaH\rr\x0b\x18<:\x07\x61ssets/\x12\x15\n\x04\x65tag\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18<\"\x89\x01\n\x0f\x44\x65letionReceipt\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12/\n\x0b\x64\x65lete_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04rows\x18\x03 \x01(\x05\x12\x0f\n\x07objects\x18\x04 \x01(\x05\x12\x17\n\x0fobjects_pending\x18\x05 \x01(\x05\"I\n\x13\x44\x65leteAssetResponse\x12\x32\n\x07receipt\x18\x01 \x01(\x0b\x32!.crafiq.assets.v1.DeletionReceipt\"6\n\x14\x44ownloadAssetRequest\x12\x1e\n\x04name\x18\x01 \x01(\tB\x10\xbaH\rr\x0b\x18<:\x07\x61ssets/\"Z\n\x15\x44ownloadAssetResponse\x12\x11\n\x03url\x18\x01 \x01(\tB\x04\xd0\xf3\x18\x05\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x12\x43heckInputsRequest\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\x18\n\x06\x61ssets\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x10\">\n\x13\x43heckInputsResponse\x12\'\n\x06\x61ssets\x18\x01 \x03(\x0b\x32\x17.crafiq.assets.v1.Asset\"T\n\x10OpenInputRequest\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\x1d\n\x05\x61sset\x18\x02 \x01(\tB\x0e\xbaH\x0br\t:\x07\x61ssets/\"`\n\x11OpenInputResponse\x12\x11\n\x03url\x18\x01 \x01(\tB\x04\xd0\xf3\x18\x05\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"\xe1\x02\n\x12StoreOutputRequest\x12=\n\x06header\x18\x01 \x01(\x0b\x32+.crafiq.assets.v1.StoreOutputRequest.HeaderH\x00\x12\x1e\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\r\xbaH\x06z\x04\x18\x80\x80\x10\xd0\xf3\x18\x05H\x00\x1a\xdc\x01\n\x06Header\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/\x12\x16\n\x05index\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1d\n\x0c\x63ontent_type\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1b\n\nsize_bytes\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x18\n\x06sha256\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x98\x01@\x12\x18\n\x06inputs\x18\x07 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x10\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01*]\n\tMediaKind\x12\x1a\n\x16MEDIA_KIND_UNSPECIFIED\x10\x00\x12\t\n\x05IMAGE\x10\x01\x12\t\n\x05MODEL\x10\x02\x12\t\n\x05\x41UDIO\x10\x03\x12\t\n\x05VIDEO\x10\x04\x12\x08\n\x04TEXT\x10\x05*7\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\t\n\x05INPUT\x10\x01\x12\n\n\x06OUTPUT\x10\x02\x32\xcc\t\n\rAssetsService\x12s\n\x0c\x43reateUpload\x12%.crafiq.assets.v1.CreateUploadRequest\x1a\x18.crafiq.assets.v1.Upload\"\"\xca\xf3\x18\x08\x08\x02 \x04\x32\x02\x08x\x82\xd3\xe4\x93\x02\x10\"\x0b/v1/uploads:\x01*\x12\x88\x01\n\x0e\x43ompleteUpload\x12\'.crafiq.assets.v1.CompleteUploadRequest\x1a\x17.crafiq.assets.v1.Asset\"4\xca\xf3\x18\x08\x08\x02 \x04\x32\x02\x08x\x82\xd3\xe4\x93\x02\"\"\x1d/v1/{name=uploads/*}:complete:\x01*\x12s\n\nListAssets\x12#.crafiq.assets.v1.ListAssetsRequest\x1a$.crafiq.assets.v1.ListAssetsResponse\"\x1a\xca\xf3\x18\x04\x08\x02 \x04\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/assets\x12k\n\x08GetAsset\x12!.crafiq.assets.v1.GetAssetRequest\x1a\x17.crafiq.assets.v1.Asset\"#\xca\xf3\x18\x04\x08\x02 \x04\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=assets/*}\x12~\n\x0bUpdateAsset\x12$.crafiq.assets.v1.UpdateAssetRequest\x1a\x17.crafiq.assets.v1.Asset\"0\xca\xf3\x18\x04\x08\x02 \x04\x82\xd3\xe4\x93\x02\"2\x19/v1/{asset.name=assets/*}:\x05\x61sset\x12\x7f\n\x0b\x44\x65leteAsset\x12$.crafiq.assets.v1.DeleteAssetRequest\x1a%.crafiq.assets.v1.DeleteAssetResponse\"#\xca\xf3\x18\x04\x08\x02 \x04\x82\xd3\xe4\x93\x02\x15*\x13/v1/{name=assets/*}\x12\x93\x01\n\rDownloadAsset\x12&.crafiq.assets.v1.DownloadAssetRequest\x1a\'.crafiq.assets.v1.DownloadAssetResponse\"1\xca\xf3\x18\t\x08\x02 \x04\x32\x03\x08\xd8\x04\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=assets/*}:download\x12p\n\x0b\x43heckInputs\x12$.crafiq.assets.v1.CheckInputsRequest\x1a%.crafiq.assets.v1.CheckInputsResponse\"\x14\xca\xf3\x18\x10\x08\x04\x12\ngeneration \x03\x12j\n\tOpenInput\x12\".crafiq.assets.v1.OpenInputRequest\x1a#.crafiq.assets.v1.OpenInputResponse\"\x14\xca\xf3\x18\x10\x08\x04\x12\ngeneration \x03\x12\x64\n\x0bStoreOutput\x12$.crafiq.assets.v1.StoreOutputRequest\x1a\x17.crafiq.assets.v1.Asset\"\x14\xca\xf3\x18\x10\x08\x04\x12\ngeneration \x03(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63rafiq/assets/v1/assets.proto\x12\x10\x63rafiq.assets.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x02\n\x05\x41sset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1b\n\x05title\x18\x02 \x01(\tB\x0c\xbaH\x05r\x03\x18\xc8\x01\xd0\xf3\x18\x04\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.crafiq.assets.v1.MediaKind\x12(\n\x06origin\x18\x04 \x01(\x0e\x32\x18.crafiq.assets.v1.Origin\x12\x14\n\x0c\x63ontent_type\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x0e\n\x06sha256\x18\x07 \x01(\t\x12\x12\n\x05width\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06height\x18\t \x01(\x05H\x01\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ngeneration\x18\x0b \x01(\t\x12\x0c\n\x04\x65tag\x18\x0c \x01(\tB\x08\n\x06_widthB\t\n\x07_height\"\xd1\x01\n\x06Upload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x03url\x18\x02 \x01(\tB\x04\xd0\xf3\x18\x05\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x36\n\x07headers\x18\x04 \x03(\x0b\x32%.crafiq.assets.v1.Upload.HeadersEntry\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd7\x01\n\x13\x43reateUploadRequest\x12 \n\x08\x66ilename\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\xc8\x01\xd0\xf3\x18\x04\x12\x37\n\x0c\x63ontent_type\x18\x02 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^[a-z]+/[a-z0-9.+-]{1,80}$\x12 \n\nsize_bytes\x18\x03 \x01(\x03\x42\x0c\xbaH\t\"\x07\x18\x80\x80\x80\x64(\x01\x12%\n\x06sha256\x18\x04 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\x12\x1c\n\nrequest_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"8\n\x15\x43ompleteUploadRequest\x12\x1f\n\x04name\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x18<:\x08uploads/\"\xb6\x01\n\x11ListAssetsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\x12\x33\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.crafiq.assets.v1.MediaKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x32\n\x06origin\x18\x04 \x01(\x0e\x32\x18.crafiq.assets.v1.OriginB\x08\xbaH\x05\x82\x01\x02\x10\x01\"V\n\x12ListAssetsResponse\x12\'\n\x06\x61ssets\x18\x01 \x03(\x0b\x32\x17.crafiq.assets.v1.Asset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x0fGetAssetRequest\x12\x1e\n\x04name\x18\x01 \x01(\tB\x10\xbaH\rr\x0b\x18<:\x07\x61ssets/\"u\n\x12UpdateAssetRequest\x12.\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x17.crafiq.assets.v1.AssetB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"K\n\x12\x44\x65leteAssetRequest\x12\x1e\n\x04name\x18\x01 \x01(\tB\x10\xbaH\rr\x0b\x18<:\x07\x61ssets/\x12\x15\n\x04\x65tag\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18<\"\x89\x01\n\x0f\x44\x65letionReceipt\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12/\n\x0b\x64\x65lete_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04rows\x18\x03 \x01(\x05\x12\x0f\n\x07objects\x18\x04 \x01(\x05\x12\x17\n\x0fobjects_pending\x18\x05 \x01(\x05\"I\n\x13\x44\x65leteAssetResponse\x12\x32\n\x07receipt\x18\x01 \x01(\x0b\x32!.crafiq.assets.v1.DeletionReceipt\"6\n\x14\x44ownloadAssetRequest\x12\x1e\n\x04name\x18\x01 \x01(\tB\x10\xbaH\rr\x0b\x18<:\x07\x61ssets/\"Z\n\x15\x44ownloadAssetResponse\x12\x11\n\x03url\x18\x01 \x01(\tB\x04\xd0\xf3\x18\x05\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa0\x01\n\x04Pack\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1b\n\x05title\x18\x02 \x01(\tB\x0c\xbaH\x05r\x03\x18\xc8\x01\xd0\xf3\x18\x04\x12\x19\n\x06\x61ssets\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x13\n\x0b\x61sset_count\x18\x04 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\"P\n\x11\x43reatePackRequest\x12\x1d\n\x05title\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\xc8\x01\xd0\xf3\x18\x04\x12\x1c\n\nrequest_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"L\n\x10ListPacksRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"S\n\x11ListPacksResponse\x12%\n\x05packs\x18\x01 \x03(\x0b\x32\x16.crafiq.assets.v1.Pack\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x0eGetPackRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\xbaH\x0cr\n\x18<:\x06packs/\"r\n\x11UpdatePackRequest\x12,\n\x04pack\x18\x01 \x01(\x0b\x32\x16.crafiq.assets.v1.PackB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"I\n\x11\x44\x65letePackRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\xbaH\x0cr\n\x18<:\x06packs/\x12\x15\n\x04\x65tag\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18<\"M\n\x10\x41\x64\x64\x41ssetsRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\xbaH\x0cr\n\x18<:\x06packs/\x12\x1a\n\x06\x61ssets\x18\x02 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\"P\n\x13RemoveAssetsRequest\x12\x1d\n\x04name\x18\x01 \x01(\tB\x0f\xbaH\x0cr\n\x18<:\x06packs/\x12\x1a\n\x06\x61ssets\x18\x02 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\"Q\n\x12\x43heckInputsRequest\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\x18\n\x06\x61ssets\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x10\">\n\x13\x43heckInputsResponse\x12\'\n\x06\x61ssets\x18\x01 \x03(\x0b\x32\x17.crafiq.assets.v1.Asset\"T\n\x10OpenInputRequest\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\x1d\n\x05\x61sset\x18\x02 \x01(\tB\x0e\xbaH\x0br\t:\x07\x61ssets/\"`\n\x11OpenInputResponse\x12\x11\n\x03url\x18\x01 \x01(\tB\x04\xd0\xf3\x18\x05\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"\xe1\x02\n\x12StoreOutputRequest\x12=\n\x06header\x18\x01 \x01(\x0b\x32+.crafiq.assets.v1.StoreOutputRequest.HeaderH\x00\x12\x1e\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\r\xbaH\x06z\x04\x18\x80\x80\x10\xd0\xf3\x18\x05H\x00\x1a\xdc\x01\n\x06Header\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/\x12\x16\n\x05index\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1d\n\x0c\x63ontent_type\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1b\n\nsize_bytes\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x18\n\x06sha256\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x98\x01@\x12\x18\n\x06inputs\x18\x07 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10\x10\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01*]\n\tMediaKind\x12\x1a\n\x16MEDIA_KIND_UNSPECIFIED\x10\x00\x12\t\n\x05IMAGE\x10\x01\x12\t\n\x05MODEL\x10\x02\x12\t\n\x05\x41UDIO\x10\x03\x12\t\n\x05VIDEO\x10\x04\x12\x08\n\x04TEXT\x10\x05*7\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\t\n\x05INPUT\x10\x01\x12\n\n\x06OUTPUT\x10\x02\x32\x82\x10\n\rAssetsService\x12s\n\x0c\x43reateUpload\x12%.crafiq.assets.v1.CreateUploadRequest\x1a\x18.crafiq.assets.v1.Upload\"\"\xca\xf3\x18\x08\x08\x02 \x04\x32\x02\x08x\x82\xd3\xe4\x93\x02\x10\"\x0b/v1/uploads:\x01*\x12\x88\x01\n\x0e\x43ompleteUpload\x12\'.crafiq.assets.v1.CompleteUploadRequest\x1a\x17.crafiq.assets.v1.Asset\"4\xca\xf3\x18\x08\x08\x02 \x04\x32\x02\x08x\x82\xd3\xe4\x93\x02\"\"\x1d/v1/{name=uploads/*}:complete:\x01*\x12s\n\nListAssets\x12#.crafiq.assets.v1.ListAssetsRequest\x1a$.crafiq.assets.v1.ListAssetsResponse\"\x1a\xca\xf3\x18\x04\x08\x02 \x04\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/assets\x12k\n\x08GetAsset\x12!.crafiq.assets.v1.GetAssetRequest\x1a\x17.crafiq.assets.v1.Asset\"#\xca\xf3\x18\x04\x08\x02 \x04\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/{name=assets/*}\x12~\n\x0bUpdateAsset\x12$.crafiq.assets.v1.UpdateAssetRequest\x1a\x17.crafiq.assets.v1.Asset\"0\xca\xf3\x18\x04\x08\x02 \x04\x82\xd3\xe4\x93\x02\"2\x19/v1/{asset.name=assets/*}:\x05\x61sset\x12\x7f\n\x0b\x44\x65leteAsset\x12$.crafiq.assets.v1.DeleteAssetRequest\x1a%.crafiq.assets.v1.DeleteAssetResponse\"#\xca\xf3\x18\x04\x08\x02 \x04\x82\xd3\xe4\x93\x02\x15*\x13/v1/{name=assets/*}\x12\x93\x01\n\rDownloadAsset\x12&.crafiq.assets.v1.DownloadAssetRequest\x1a\'.crafiq.assets.v1.DownloadAssetResponse\"1\xca\xf3\x18\t\x08\x02 \x04\x32\x03\x08\xd8\x04\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=assets/*}:download\x12k\n\nCreatePack\x12#.crafiq.assets.v1.CreatePackRequest\x1a\x16.crafiq.assets.v1.Pack\" \xca\xf3\x18\x08\x08\x02 \x04\x32\x02\x08<\x82\xd3\xe4\x93\x02\x0e\"\t/v1/packs:\x01*\x12o\n\tListPacks\x12\".crafiq.assets.v1.ListPacksRequest\x1a#.crafiq.assets.v1.ListPacksResponse\"\x19\xca\xf3\x18\x04\x08\x02 \x04\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/packs\x12g\n\x07GetPack\x12 .crafiq.assets.v1.GetPackRequest\x1a\x16.crafiq.assets.v1.Pack\"\"\xca\xf3\x18\x04\x08\x02 \x04\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/{name=packs/*}\x12x\n\nUpdatePack\x12#.crafiq.assets.v1.UpdatePackRequest\x1a\x16.crafiq.assets.v1.Pack\"-\xca\xf3\x18\x04\x08\x02 \x04\x82\xd3\xe4\x93\x02\x1f\x32\x17/v1/{pack.name=packs/*}:\x04pack\x12m\n\nDeletePack\x12#.crafiq.assets.v1.DeletePackRequest\x1a\x16.google.protobuf.Empty\"\"\xca\xf3\x18\x04\x08\x02 \x04\x82\xd3\xe4\x93\x02\x14*\x12/v1/{name=packs/*}\x12|\n\tAddAssets\x12\".crafiq.assets.v1.AddAssetsRequest\x1a\x16.crafiq.assets.v1.Pack\"3\xca\xf3\x18\x08\x08\x02 \x04\x32\x02\x08x\x82\xd3\xe4\x93\x02!\"\x1c/v1/{name=packs/*}:addAssets:\x01*\x12\x85\x01\n\x0cRemoveAssets\x12%.crafiq.assets.v1.RemoveAssetsRequest\x1a\x16.crafiq.assets.v1.Pack\"6\xca\xf3\x18\x08\x08\x02 \x04\x32\x02\x08x\x82\xd3\xe4\x93\x02$\"\x1f/v1/{name=packs/*}:removeAssets:\x01*\x12p\n\x0b\x43heckInputs\x12$.crafiq.assets.v1.CheckInputsRequest\x1a%.crafiq.assets.v1.CheckInputsResponse\"\x14\xca\xf3\x18\x10\x08\x04\x12\ngeneration \x03\x12j\n\tOpenInput\x12\".crafiq.assets.v1.OpenInputRequest\x1a#.crafiq.assets.v1.OpenInputResponse\"\x14\xca\xf3\x18\x10\x08\x04\x12\ngeneration \x03\x12\x64\n\x0bStoreOutput\x12$.crafiq.assets.v1.StoreOutputRequest\x1a\x17.crafiq.assets.v1.Asset\"\x14\xca\xf3\x18\x10\x08\x04\x12\ngeneration \x03(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -74,6 +75,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOWNLOADASSETREQUEST'].fields_by_name['name']._serialized_options = b'\272H\rr\013\030<:\007assets/'
   _globals['_DOWNLOADASSETRESPONSE'].fields_by_name['url']._loaded_options = None
   _globals['_DOWNLOADASSETRESPONSE'].fields_by_name['url']._serialized_options = b'\320\363\030\005'
+  _globals['_PACK'].fields_by_name['title']._loaded_options = None
+  _globals['_PACK'].fields_by_name['title']._serialized_options = b'\272H\005r\003\030\310\001\320\363\030\004'
+  _globals['_PACK'].fields_by_name['assets']._loaded_options = None
+  _globals['_PACK'].fields_by_name['assets']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_CREATEPACKREQUEST'].fields_by_name['title']._loaded_options = None
+  _globals['_CREATEPACKREQUEST'].fields_by_name['title']._serialized_options = b'\272H\007r\005\020\001\030\310\001\320\363\030\004'
+  _globals['_CREATEPACKREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATEPACKREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_LISTPACKSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTPACKSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTPACKSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTPACKSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\220\003'
+  _globals['_GETPACKREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETPACKREQUEST'].fields_by_name['name']._serialized_options = b'\272H\014r\n\030<:\006packs/'
+  _globals['_UPDATEPACKREQUEST'].fields_by_name['pack']._loaded_options = None
+  _globals['_UPDATEPACKREQUEST'].fields_by_name['pack']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_DELETEPACKREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETEPACKREQUEST'].fields_by_name['name']._serialized_options = b'\272H\014r\n\030<:\006packs/'
+  _globals['_DELETEPACKREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_DELETEPACKREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\004r\002\030<'
+  _globals['_ADDASSETSREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ADDASSETSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\014r\n\030<:\006packs/'
+  _globals['_ADDASSETSREQUEST'].fields_by_name['assets']._loaded_options = None
+  _globals['_ADDASSETSREQUEST'].fields_by_name['assets']._serialized_options = b'\272H\007\222\001\004\010\001\020d'
+  _globals['_REMOVEASSETSREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_REMOVEASSETSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\014r\n\030<:\006packs/'
+  _globals['_REMOVEASSETSREQUEST'].fields_by_name['assets']._loaded_options = None
+  _globals['_REMOVEASSETSREQUEST'].fields_by_name['assets']._serialized_options = b'\272H\007\222\001\004\010\001\020d'
   _globals['_CHECKINPUTSREQUEST'].fields_by_name['account']._loaded_options = None
   _globals['_CHECKINPUTSREQUEST'].fields_by_name['account']._serialized_options = b'\272H\rr\013:\taccounts/'
   _globals['_CHECKINPUTSREQUEST'].fields_by_name['assets']._loaded_options = None
@@ -116,56 +145,88 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ASSETSSERVICE'].methods_by_name['DeleteAsset']._serialized_options = b'\312\363\030\004\010\002 \004\202\323\344\223\002\025*\023/v1/{name=assets/*}'
   _globals['_ASSETSSERVICE'].methods_by_name['DownloadAsset']._loaded_options = None
   _globals['_ASSETSSERVICE'].methods_by_name['DownloadAsset']._serialized_options = b'\312\363\030\t\010\002 \0042\003\010\330\004\202\323\344\223\002\036\022\034/v1/{name=assets/*}:download'
+  _globals['_ASSETSSERVICE'].methods_by_name['CreatePack']._loaded_options = None
+  _globals['_ASSETSSERVICE'].methods_by_name['CreatePack']._serialized_options = b'\312\363\030\010\010\002 \0042\002\010<\202\323\344\223\002\016\"\t/v1/packs:\001*'
+  _globals['_ASSETSSERVICE'].methods_by_name['ListPacks']._loaded_options = None
+  _globals['_ASSETSSERVICE'].methods_by_name['ListPacks']._serialized_options = b'\312\363\030\004\010\002 \004\202\323\344\223\002\013\022\t/v1/packs'
+  _globals['_ASSETSSERVICE'].methods_by_name['GetPack']._loaded_options = None
+  _globals['_ASSETSSERVICE'].methods_by_name['GetPack']._serialized_options = b'\312\363\030\004\010\002 \004\202\323\344\223\002\024\022\022/v1/{name=packs/*}'
+  _globals['_ASSETSSERVICE'].methods_by_name['UpdatePack']._loaded_options = None
+  _globals['_ASSETSSERVICE'].methods_by_name['UpdatePack']._serialized_options = b'\312\363\030\004\010\002 \004\202\323\344\223\002\0372\027/v1/{pack.name=packs/*}:\004pack'
+  _globals['_ASSETSSERVICE'].methods_by_name['DeletePack']._loaded_options = None
+  _globals['_ASSETSSERVICE'].methods_by_name['DeletePack']._serialized_options = b'\312\363\030\004\010\002 \004\202\323\344\223\002\024*\022/v1/{name=packs/*}'
+  _globals['_ASSETSSERVICE'].methods_by_name['AddAssets']._loaded_options = None
+  _globals['_ASSETSSERVICE'].methods_by_name['AddAssets']._serialized_options = b'\312\363\030\010\010\002 \0042\002\010x\202\323\344\223\002!\"\034/v1/{name=packs/*}:addAssets:\001*'
+  _globals['_ASSETSSERVICE'].methods_by_name['RemoveAssets']._loaded_options = None
+  _globals['_ASSETSSERVICE'].methods_by_name['RemoveAssets']._serialized_options = b'\312\363\030\010\010\002 \0042\002\010x\202\323\344\223\002$\"\037/v1/{name=packs/*}:removeAssets:\001*'
   _globals['_ASSETSSERVICE'].methods_by_name['CheckInputs']._loaded_options = None
   _globals['_ASSETSSERVICE'].methods_by_name['CheckInputs']._serialized_options = b'\312\363\030\020\010\004\022\ngeneration \003'
   _globals['_ASSETSSERVICE'].methods_by_name['OpenInput']._loaded_options = None
   _globals['_ASSETSSERVICE'].methods_by_name['OpenInput']._serialized_options = b'\312\363\030\020\010\004\022\ngeneration \003'
   _globals['_ASSETSSERVICE'].methods_by_name['StoreOutput']._loaded_options = None
   _globals['_ASSETSSERVICE'].methods_by_name['StoreOutput']._serialized_options = b'\312\363\030\020\010\004\022\ngeneration \003'
-  _globals['_MEDIAKIND']._serialized_start=2609
-  _globals['_MEDIAKIND']._serialized_end=2702
-  _globals['_ORIGIN']._serialized_start=2704
-  _globals['_ORIGIN']._serialized_end=2759
-  _globals['_ASSET']._serialized_start=211
-  _globals['_ASSET']._serialized_end=549
-  _globals['_UPLOAD']._serialized_start=552
-  _globals['_UPLOAD']._serialized_end=761
-  _globals['_UPLOAD_HEADERSENTRY']._serialized_start=715
-  _globals['_UPLOAD_HEADERSENTRY']._serialized_end=761
-  _globals['_CREATEUPLOADREQUEST']._serialized_start=764
-  _globals['_CREATEUPLOADREQUEST']._serialized_end=979
-  _globals['_COMPLETEUPLOADREQUEST']._serialized_start=981
-  _globals['_COMPLETEUPLOADREQUEST']._serialized_end=1037
-  _globals['_LISTASSETSREQUEST']._serialized_start=1040
-  _globals['_LISTASSETSREQUEST']._serialized_end=1222
-  _globals['_LISTASSETSRESPONSE']._serialized_start=1224
-  _globals['_LISTASSETSRESPONSE']._serialized_end=1310
-  _globals['_GETASSETREQUEST']._serialized_start=1312
-  _globals['_GETASSETREQUEST']._serialized_end=1361
-  _globals['_UPDATEASSETREQUEST']._serialized_start=1363
-  _globals['_UPDATEASSETREQUEST']._serialized_end=1480
-  _globals['_DELETEASSETREQUEST']._serialized_start=1482
-  _globals['_DELETEASSETREQUEST']._serialized_end=1557
-  _globals['_DELETIONRECEIPT']._serialized_start=1560
-  _globals['_DELETIONRECEIPT']._serialized_end=1697
-  _globals['_DELETEASSETRESPONSE']._serialized_start=1699
-  _globals['_DELETEASSETRESPONSE']._serialized_end=1772
-  _globals['_DOWNLOADASSETREQUEST']._serialized_start=1774
-  _globals['_DOWNLOADASSETREQUEST']._serialized_end=1828
-  _globals['_DOWNLOADASSETRESPONSE']._serialized_start=1830
-  _globals['_DOWNLOADASSETRESPONSE']._serialized_end=1920
-  _globals['_CHECKINPUTSREQUEST']._serialized_start=1922
-  _globals['_CHECKINPUTSREQUEST']._serialized_end=2003
-  _globals['_CHECKINPUTSRESPONSE']._serialized_start=2005
-  _globals['_CHECKINPUTSRESPONSE']._serialized_end=2067
-  _globals['_OPENINPUTREQUEST']._serialized_start=2069
-  _globals['_OPENINPUTREQUEST']._serialized_end=2153
-  _globals['_OPENINPUTRESPONSE']._serialized_start=2155
-  _globals['_OPENINPUTRESPONSE']._serialized_end=2251
-  _globals['_STOREOUTPUTREQUEST']._serialized_start=2254
-  _globals['_STOREOUTPUTREQUEST']._serialized_end=2607
-  _globals['_STOREOUTPUTREQUEST_HEADER']._serialized_start=2372
-  _globals['_STOREOUTPUTREQUEST_HEADER']._serialized_end=2592
-  _globals['_ASSETSSERVICE']._serialized_start=2762
-  _globals['_ASSETSSERVICE']._serialized_end=3990
+  _globals['_MEDIAKIND']._serialized_start=3447
+  _globals['_MEDIAKIND']._serialized_end=3540
+  _globals['_ORIGIN']._serialized_start=3542
+  _globals['_ORIGIN']._serialized_end=3597
+  _globals['_ASSET']._serialized_start=240
+  _globals['_ASSET']._serialized_end=578
+  _globals['_UPLOAD']._serialized_start=581
+  _globals['_UPLOAD']._serialized_end=790
+  _globals['_UPLOAD_HEADERSENTRY']._serialized_start=744
+  _globals['_UPLOAD_HEADERSENTRY']._serialized_end=790
+  _globals['_CREATEUPLOADREQUEST']._serialized_start=793
+  _globals['_CREATEUPLOADREQUEST']._serialized_end=1008
+  _globals['_COMPLETEUPLOADREQUEST']._serialized_start=1010
+  _globals['_COMPLETEUPLOADREQUEST']._serialized_end=1066
+  _globals['_LISTASSETSREQUEST']._serialized_start=1069
+  _globals['_LISTASSETSREQUEST']._serialized_end=1251
+  _globals['_LISTASSETSRESPONSE']._serialized_start=1253
+  _globals['_LISTASSETSRESPONSE']._serialized_end=1339
+  _globals['_GETASSETREQUEST']._serialized_start=1341
+  _globals['_GETASSETREQUEST']._serialized_end=1390
+  _globals['_UPDATEASSETREQUEST']._serialized_start=1392
+  _globals['_UPDATEASSETREQUEST']._serialized_end=1509
+  _globals['_DELETEASSETREQUEST']._serialized_start=1511
+  _globals['_DELETEASSETREQUEST']._serialized_end=1586
+  _globals['_DELETIONRECEIPT']._serialized_start=1589
+  _globals['_DELETIONRECEIPT']._serialized_end=1726
+  _globals['_DELETEASSETRESPONSE']._serialized_start=1728
+  _globals['_DELETEASSETRESPONSE']._serialized_end=1801
+  _globals['_DOWNLOADASSETREQUEST']._serialized_start=1803
+  _globals['_DOWNLOADASSETREQUEST']._serialized_end=1857
+  _globals['_DOWNLOADASSETRESPONSE']._serialized_start=1859
+  _globals['_DOWNLOADASSETRESPONSE']._serialized_end=1949
+  _globals['_PACK']._serialized_start=1952
+  _globals['_PACK']._serialized_end=2112
+  _globals['_CREATEPACKREQUEST']._serialized_start=2114
+  _globals['_CREATEPACKREQUEST']._serialized_end=2194
+  _globals['_LISTPACKSREQUEST']._serialized_start=2196
+  _globals['_LISTPACKSREQUEST']._serialized_end=2272
+  _globals['_LISTPACKSRESPONSE']._serialized_start=2274
+  _globals['_LISTPACKSRESPONSE']._serialized_end=2357
+  _globals['_GETPACKREQUEST']._serialized_start=2359
+  _globals['_GETPACKREQUEST']._serialized_end=2406
+  _globals['_UPDATEPACKREQUEST']._serialized_start=2408
+  _globals['_UPDATEPACKREQUEST']._serialized_end=2522
+  _globals['_DELETEPACKREQUEST']._serialized_start=2524
+  _globals['_DELETEPACKREQUEST']._serialized_end=2597
+  _globals['_ADDASSETSREQUEST']._serialized_start=2599
+  _globals['_ADDASSETSREQUEST']._serialized_end=2676
+  _globals['_REMOVEASSETSREQUEST']._serialized_start=2678
+  _globals['_REMOVEASSETSREQUEST']._serialized_end=2758
+  _globals['_CHECKINPUTSREQUEST']._serialized_start=2760
+  _globals['_CHECKINPUTSREQUEST']._serialized_end=2841
+  _globals['_CHECKINPUTSRESPONSE']._serialized_start=2843
+  _globals['_CHECKINPUTSRESPONSE']._serialized_end=2905
+  _globals['_OPENINPUTREQUEST']._serialized_start=2907
+  _globals['_OPENINPUTREQUEST']._serialized_end=2991
+  _globals['_OPENINPUTRESPONSE']._serialized_start=2993
+  _globals['_OPENINPUTRESPONSE']._serialized_end=3089
+  _globals['_STOREOUTPUTREQUEST']._serialized_start=3092
+  _globals['_STOREOUTPUTREQUEST']._serialized_end=3445
+  _globals['_STOREOUTPUTREQUEST_HEADER']._serialized_start=3210
+  _globals['_STOREOUTPUTREQUEST_HEADER']._serialized_end=3430
+  _globals['_ASSETSSERVICE']._serialized_start=3600
+  _globals['_ASSETSSERVICE']._serialized_end=5650
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from crafiq.assets.v1 import assets_pb2 as crafiq_dot_assets_dot_v1_dot_assets__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -69,6 +70,41 @@ class AssetsServiceStub:
                 '/crafiq.assets.v1.AssetsService/DownloadAsset',
                 request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DownloadAssetRequest.SerializeToString,
                 response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DownloadAssetResponse.FromString,
+                _registered_method=True)
+        self.CreatePack = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/CreatePack',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.CreatePackRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
+                _registered_method=True)
+        self.ListPacks = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/ListPacks',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPacksRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPacksResponse.FromString,
+                _registered_method=True)
+        self.GetPack = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/GetPack',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.GetPackRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
+                _registered_method=True)
+        self.UpdatePack = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/UpdatePack',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.UpdatePackRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
+                _registered_method=True)
+        self.DeletePack = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/DeletePack',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DeletePackRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.AddAssets = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/AddAssets',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.AddAssetsRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
+                _registered_method=True)
+        self.RemoveAssets = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/RemoveAssets',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.RemoveAssetsRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
                 _registered_method=True)
         self.CheckInputs = channel.unary_unary(
                 '/crafiq.assets.v1.AssetsService/CheckInputs',
@@ -143,6 +179,57 @@ class AssetsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreatePack(self, request, context):
+        """Makes a pack: an ordered selection of the caller's assets. An asset may be
+        in many packs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPacks(self, request, context):
+        """Lists the caller's packs, newest first, without what is in them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPack(self, request, context):
+        """One of the caller's packs, with what is in it, in order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdatePack(self, request, context):
+        """Changes a pack's title, or the order of what is in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePack(self, request, context):
+        """Deletes a pack; what was in it stays in the library.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddAssets(self, request, context):
+        """Puts assets at the end of a pack; those that are in it already stay where
+        they are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveAssets(self, request, context):
+        """Takes assets out of a pack; they stay in the library.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CheckInputs(self, request, context):
         """Whether a person may use these assets as Input, and what they are.
         """
@@ -203,6 +290,41 @@ def add_AssetsServiceServicer_to_server(servicer, server):
                     servicer.DownloadAsset,
                     request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DownloadAssetRequest.FromString,
                     response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DownloadAssetResponse.SerializeToString,
+            ),
+            'CreatePack': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePack,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.CreatePackRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.SerializeToString,
+            ),
+            'ListPacks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPacks,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPacksRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPacksResponse.SerializeToString,
+            ),
+            'GetPack': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPack,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.GetPackRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.SerializeToString,
+            ),
+            'UpdatePack': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdatePack,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.UpdatePackRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.SerializeToString,
+            ),
+            'DeletePack': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePack,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DeletePackRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'AddAssets': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddAssets,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.AddAssetsRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.SerializeToString,
+            ),
+            'RemoveAssets': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveAssets,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.RemoveAssetsRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.SerializeToString,
             ),
             'CheckInputs': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckInputs,
@@ -410,6 +532,195 @@ class AssetsService:
             '/crafiq.assets.v1.AssetsService/DownloadAsset',
             crafiq_dot_assets_dot_v1_dot_assets__pb2.DownloadAssetRequest.SerializeToString,
             crafiq_dot_assets_dot_v1_dot_assets__pb2.DownloadAssetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreatePack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/CreatePack',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.CreatePackRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPacks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/ListPacks',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPacksRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPacksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/GetPack',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.GetPackRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdatePack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/UpdatePack',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.UpdatePackRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/DeletePack',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.DeletePackRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddAssets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/AddAssets',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.AddAssetsRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveAssets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/RemoveAssets',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.RemoveAssetsRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
             options,
             channel_credentials,
             insecure,

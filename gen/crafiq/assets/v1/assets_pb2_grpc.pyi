@@ -5,6 +5,7 @@ Every byte that people bring or make."""
 
 from collections import abc as _abc
 from crafiq.assets.v1 import assets_pb2 as _assets_pb2
+from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -53,6 +54,24 @@ class AssetsServiceStub:
     """
     DownloadAsset: _grpc.UnaryUnaryMultiCallable[_assets_pb2.DownloadAssetRequest, _assets_pb2.DownloadAssetResponse]
     """A URL that gives the bytes for a minute."""
+    CreatePack: _grpc.UnaryUnaryMultiCallable[_assets_pb2.CreatePackRequest, _assets_pb2.Pack]
+    """Makes a pack: an ordered selection of the caller's assets. An asset may be
+    in many packs.
+    """
+    ListPacks: _grpc.UnaryUnaryMultiCallable[_assets_pb2.ListPacksRequest, _assets_pb2.ListPacksResponse]
+    """Lists the caller's packs, newest first, without what is in them."""
+    GetPack: _grpc.UnaryUnaryMultiCallable[_assets_pb2.GetPackRequest, _assets_pb2.Pack]
+    """One of the caller's packs, with what is in it, in order."""
+    UpdatePack: _grpc.UnaryUnaryMultiCallable[_assets_pb2.UpdatePackRequest, _assets_pb2.Pack]
+    """Changes a pack's title, or the order of what is in it."""
+    DeletePack: _grpc.UnaryUnaryMultiCallable[_assets_pb2.DeletePackRequest, _empty_pb2.Empty]
+    """Deletes a pack; what was in it stays in the library."""
+    AddAssets: _grpc.UnaryUnaryMultiCallable[_assets_pb2.AddAssetsRequest, _assets_pb2.Pack]
+    """Puts assets at the end of a pack; those that are in it already stay where
+    they are.
+    """
+    RemoveAssets: _grpc.UnaryUnaryMultiCallable[_assets_pb2.RemoveAssetsRequest, _assets_pb2.Pack]
+    """Takes assets out of a pack; they stay in the library."""
     CheckInputs: _grpc.UnaryUnaryMultiCallable[_assets_pb2.CheckInputsRequest, _assets_pb2.CheckInputsResponse]
     """Whether a person may use these assets as Input, and what they are."""
     OpenInput: _grpc.UnaryUnaryMultiCallable[_assets_pb2.OpenInputRequest, _assets_pb2.OpenInputResponse]
@@ -88,6 +107,24 @@ class AssetsServiceAsyncStub(AssetsServiceStub):
     """
     DownloadAsset: _aio.UnaryUnaryMultiCallable[_assets_pb2.DownloadAssetRequest, _assets_pb2.DownloadAssetResponse]  # type: ignore[assignment]
     """A URL that gives the bytes for a minute."""
+    CreatePack: _aio.UnaryUnaryMultiCallable[_assets_pb2.CreatePackRequest, _assets_pb2.Pack]  # type: ignore[assignment]
+    """Makes a pack: an ordered selection of the caller's assets. An asset may be
+    in many packs.
+    """
+    ListPacks: _aio.UnaryUnaryMultiCallable[_assets_pb2.ListPacksRequest, _assets_pb2.ListPacksResponse]  # type: ignore[assignment]
+    """Lists the caller's packs, newest first, without what is in them."""
+    GetPack: _aio.UnaryUnaryMultiCallable[_assets_pb2.GetPackRequest, _assets_pb2.Pack]  # type: ignore[assignment]
+    """One of the caller's packs, with what is in it, in order."""
+    UpdatePack: _aio.UnaryUnaryMultiCallable[_assets_pb2.UpdatePackRequest, _assets_pb2.Pack]  # type: ignore[assignment]
+    """Changes a pack's title, or the order of what is in it."""
+    DeletePack: _aio.UnaryUnaryMultiCallable[_assets_pb2.DeletePackRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Deletes a pack; what was in it stays in the library."""
+    AddAssets: _aio.UnaryUnaryMultiCallable[_assets_pb2.AddAssetsRequest, _assets_pb2.Pack]  # type: ignore[assignment]
+    """Puts assets at the end of a pack; those that are in it already stay where
+    they are.
+    """
+    RemoveAssets: _aio.UnaryUnaryMultiCallable[_assets_pb2.RemoveAssetsRequest, _assets_pb2.Pack]  # type: ignore[assignment]
+    """Takes assets out of a pack; they stay in the library."""
     CheckInputs: _aio.UnaryUnaryMultiCallable[_assets_pb2.CheckInputsRequest, _assets_pb2.CheckInputsResponse]  # type: ignore[assignment]
     """Whether a person may use these assets as Input, and what they are."""
     OpenInput: _aio.UnaryUnaryMultiCallable[_assets_pb2.OpenInputRequest, _assets_pb2.OpenInputResponse]  # type: ignore[assignment]
@@ -162,6 +199,66 @@ class AssetsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_assets_pb2.DownloadAssetResponse, _abc.Awaitable[_assets_pb2.DownloadAssetResponse]]:
         """A URL that gives the bytes for a minute."""
+
+    @_abc_1.abstractmethod
+    def CreatePack(
+        self,
+        request: _assets_pb2.CreatePackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.Pack, _abc.Awaitable[_assets_pb2.Pack]]:
+        """Makes a pack: an ordered selection of the caller's assets. An asset may be
+        in many packs.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPacks(
+        self,
+        request: _assets_pb2.ListPacksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.ListPacksResponse, _abc.Awaitable[_assets_pb2.ListPacksResponse]]:
+        """Lists the caller's packs, newest first, without what is in them."""
+
+    @_abc_1.abstractmethod
+    def GetPack(
+        self,
+        request: _assets_pb2.GetPackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.Pack, _abc.Awaitable[_assets_pb2.Pack]]:
+        """One of the caller's packs, with what is in it, in order."""
+
+    @_abc_1.abstractmethod
+    def UpdatePack(
+        self,
+        request: _assets_pb2.UpdatePackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.Pack, _abc.Awaitable[_assets_pb2.Pack]]:
+        """Changes a pack's title, or the order of what is in it."""
+
+    @_abc_1.abstractmethod
+    def DeletePack(
+        self,
+        request: _assets_pb2.DeletePackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Deletes a pack; what was in it stays in the library."""
+
+    @_abc_1.abstractmethod
+    def AddAssets(
+        self,
+        request: _assets_pb2.AddAssetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.Pack, _abc.Awaitable[_assets_pb2.Pack]]:
+        """Puts assets at the end of a pack; those that are in it already stay where
+        they are.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveAssets(
+        self,
+        request: _assets_pb2.RemoveAssetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.Pack, _abc.Awaitable[_assets_pb2.Pack]]:
+        """Takes assets out of a pack; they stay in the library."""
 
     @_abc_1.abstractmethod
     def CheckInputs(

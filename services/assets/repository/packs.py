@@ -1,0 +1,138 @@
+"""Packs, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from google.protobuf.message import Message
+from sqlalchemy import bindparam, select, text
+from sqlmodel import col
+
+from chassis.db import Database, Record, Statement, Transaction, scalar
+from services.assets.domain.packs import PACKS_AT_MOST, Pack
+from services.assets.domain.refusals import AssetNotFound, PackNotFound, PacksTooMany
+from services.assets.repository.uploads import LOCK_SUBJECT
+
+_PACK = select(Pack).where(col(Pack.id) == bindparam("pack"), col(Pack.account) == bindparam("owner"))
+PACK = Statement(_PACK, Pack)
+PACK_LOCKED = Statement(_PACK.with_for_update(), Pack)
+COUNT = Statement(text("SELECT count(*) FROM packs WHERE account = :account"), scalar)
+ORDER = Statement(text("SELECT asset FROM pack_items WHERE pack = :pack ORDER BY position, asset"), scalar)
+SIZES = Statement(
+    text("SELECT pack, count(*) AS items FROM pack_items WHERE pack = ANY(:packs) GROUP BY pack")
+)
+PAGE = Statement(
+    text(
+        "SELECT * FROM packs WHERE account = :owner AND (created_at, id) < (:before, :before_id) "
+        "ORDER BY created_at DESC, id DESC LIMIT :most"
+    ),
+    Pack,
+)
+# Nobody deletes them until the pack that names them is committed. In order, so that two never wait for
+# one another.
+OWNED = Statement(
+    text("SELECT id FROM assets WHERE id = ANY(:ids) AND account = :owner ORDER BY id FOR KEY SHARE"),
+    scalar,
+)
+EMPTY = Statement(text("DELETE FROM pack_items WHERE pack = :pack AND asset <> ALL(:kept)"))
+# An asset that is deleted at this moment is left out.
+FILL = Statement(
+    text(
+        """
+        INSERT INTO pack_items (pack, asset, account, position)
+        SELECT :pack, assets.id, :owner, place
+        FROM unnest(CAST(:assets AS uuid[])) WITH ORDINALITY AS wanted(asset, place)
+        JOIN assets ON assets.id = wanted.asset ORDER BY assets.id FOR KEY SHARE OF assets
+        ON CONFLICT (pack, asset) DO UPDATE SET position = excluded.position
+        """
+    )
+)
+DELETE = Statement(text("DELETE FROM packs WHERE id = :pack"))
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A pack and what is in it, in order."""
+
+    pack: Pack
+    assets: tuple[UUID, ...]
+
+
+Change = Callable[[Pack, list[UUID]], list[UUID]]
+"""Decides what a pack holds from now on, given what it holds; may change the pack itself."""
+
+
+class Packs:
+    """Packs of people."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def create(self, pack: Pack, request_id: str, request: Message) -> Filled:
+        """Keep a new pack, or find the one that this request made before.
+
+        Raises PacksTooMany, PackNotFound if that one was deleted, RequestIdReused, SubjectUnknown.
+        """
+        async with self._db.transaction() as tx:
+            earlier = await tx.replay(pack.account, request_id, request, result=pack.name)
+            if earlier is None:
+                await tx.first(LOCK_SUBJECT, account=pack.account)
+                if await tx.one(COUNT, account=pack.account) >= PACKS_AT_MOST:
+                    raise PacksTooMany(limit=PACKS_AT_MOST)
+                await tx.insert(pack)
+                return Filled(pack, ())
+        return await self.get(pack.account, UUID(earlier.removeprefix("packs/")))
+
+    async def get(self, account: UUID, pack: UUID) -> Filled:
+        """A person's pack; raises PackNotFound."""
+        found = await self._db.first(PACK, pack=pack, owner=account)
+        if found is None:
+            raise PackNotFound(pack=f"packs/{pack}")
+        return Filled(found, tuple(await self._db.all(ORDER, pack=pack)))
+
+    async def page(self, account: UUID, after: tuple[datetime, UUID], most: int) -> list[Pack]:
+        """Up to `most` packs, newest first, after a position."""
+        before, before_id = after
+        return await self._db.all(PAGE, owner=account, before=before, before_id=before_id, most=most)
+
+    async def sizes(self, packs: Sequence[Pack]) -> dict[UUID, int]:
+        """How many assets are in each of them; those that are empty are left out."""
+        rows: list[Record] = await self._db.all(SIZES, packs=[pack.id for pack in packs])
+        return {row["pack"]: row["items"] for row in rows}
+
+    async def change(self, account: UUID, pack: UUID, change: Change) -> Filled:
+        """Let its owner change a pack. Raises PackNotFound, AssetNotFound, and what `change` raises."""
+        async with self._db.transaction() as tx:
+            found = await _locked(tx, account, pack)
+            there = await tx.all(ORDER, pack=pack)
+            wanted = change(found, there)
+            await _owned(tx, account, [asset for asset in wanted if asset not in set(there)])
+            if wanted != there:
+                await tx.execute(EMPTY, pack=pack, kept=wanted)
+                await tx.execute(FILL, pack=pack, owner=account, assets=wanted)
+            found.changed()
+            await tx.update(found)
+            return Filled(found, tuple(await tx.all(ORDER, pack=pack)))
+
+    async def delete(self, account: UUID, pack: UUID, etag: str) -> None:
+        """Remove a pack; raises PackNotFound, PackChanged."""
+        async with self._db.transaction() as tx:
+            (await _locked(tx, account, pack)).unchanged_since(etag)
+            await tx.execute(DELETE, pack=pack)
+
+
+async def _locked(tx: Transaction, account: UUID, pack: UUID) -> Pack:
+    found = await tx.first(PACK_LOCKED, pack=pack, owner=account)
+    if found is None:
+        raise PackNotFound(pack=f"packs/{pack}")
+    return found
+
+
+async def _owned(tx: Transaction, account: UUID, assets: list[UUID]) -> None:
+    owned = set(await tx.all(OWNED, ids=assets, owner=account)) if assets else set()
+    for asset in assets:
+        if asset not in owned:
+            raise AssetNotFound(asset=f"assets/{asset}")
