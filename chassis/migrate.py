@@ -20,7 +20,8 @@ async def upgrade(url: str, folder: Path) -> None:
     lock = await asyncpg.connect(url)
     try:
         await lock.execute("SELECT pg_advisory_lock($1)", _ONE_AT_A_TIME)
-        if await _revisions(lock) != newest(folder):
+        wanted = newest(folder)
+        if not wanted or wanted != await _revisions(lock):  # no history at all is alembic's to complain of
             # Alembic is 0.25 s of start-up, and at nearly every start there is nothing for it to do.
             from chassis.revisions import apply  # noqa: PLC0415
 
