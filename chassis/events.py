@@ -11,6 +11,7 @@ from uuid import UUID
 import nats
 from google.protobuf.message import Message
 from nats.aio.client import Client
+from nats.errors import Error as BusError
 
 LOG = logging.getLogger("crafiq.bus")
 ACCOUNTS = "accounts/"
@@ -35,7 +36,7 @@ def stream_of(source: str) -> str:
 
 
 async def connect(url: str, service: str, password: str, tls_dir: Path | None) -> Client:
-    """Connect to NATS as `service`; keeps trying for ever, also at start. Close it with `drain()`.
+    """Connect to NATS as `service`; keeps trying for ever, also at start. Close it with `leave`.
 
     `tls_dir` has ca.crt, tls.crt and tls.key; None is for a plain socket.
     """
@@ -56,6 +57,14 @@ async def connect(url: str, service: str, password: str, tls_dir: Path | None) -
         error_cb=_heard,
         **options,
     )
+
+
+async def leave(bus: Client) -> None:
+    """End a connection when what was sent has arrived, or at once if the bus is away."""
+    try:
+        await bus.drain()
+    except BusError:
+        await bus.close()
 
 
 async def _heard(error: Exception) -> None:

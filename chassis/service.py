@@ -24,6 +24,7 @@ from chassis.clock import Clock
 from chassis.consumers import Consumers, Subscription
 from chassis.db import Database
 from chassis.relay import Relay
+from chassis.revoked import RevokedSessions
 from chassis.rpc.client import Peers
 from chassis.rpc.server import RpcServer
 from chassis.rpc.tokens import AccessTokens, Revocations
@@ -78,7 +79,7 @@ class Service:
             self.db = await stack.enter_async_context(await self._migrated())
             password, tls_dir = self.settings.nats_password.get_secret_value(), self.settings.tls_dir
             self._bus = await events.connect(self.settings.nats_url, self.name, password, tls_dir)
-            stack.push_async_callback(self._bus.drain)
+            stack.push_async_callback(events.leave, self._bus)
             stack.push_async_callback(self._peers.close)
             self._relay = Relay(self.db, self._bus)
             around = Surroundings(f"crafiq.{self.name}", self.tokens, self.new_id, self.db.erased)
@@ -127,7 +128,8 @@ class Service:
 
     async def start(self) -> str:
         """Start workers, metrics and server; answers the address. Raises OSError if a port is taken."""
-        workers = [self._relay.run, *self._workers]
+        revoked = RevokedSessions(self._bus, self.revocations, self.clock)
+        workers = [self._relay.run, revoked.run, *self._workers]
         if self._subscriptions:
             workers.append(Consumers(self.name, self.db, self._bus, self._subscriptions).run)
         for worker in workers:

@@ -1,0 +1,86 @@
+"""Sessions that ended before their tokens: every process hears of them from the bus, each on its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from crafiq.identity.v1.events_pb2 import SessionRevoked
+from google.protobuf.message import DecodeError
+from nats.aio.client import Client
+from nats.errors import Error as BusError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from chassis.clock import Clock
+from chassis.events import stream_of
+from chassis.rpc.tokens import CLOCKS_DIFFER, LONGEST_LIFE, Revocations
+
+LOG = logging.getLogger("crafiq.revoked")
+SUBJECT = f"{SessionRevoked.DESCRIPTOR.full_name}.*"
+BACK = LONGEST_LIFE + timedelta(minutes=1)
+HEARTBEAT, SILENCE = 1.0, 3.0  # seconds: how often the bus says that there is nothing, and how long we trust
+PAUSE = 0.5  # seconds
+
+
+class RevokedSessions:
+    """Feeds `revocations` from identity's SessionRevoked.
+
+    Not a durable consumer: those share messages between the processes of a service, and each of these
+    has to hear all. Whenever something may have been missed, it begins anew with the last six minutes;
+    what was announced earlier concerns no token that is still alive.
+    """
+
+    def __init__(self, bus: Client, revocations: Revocations, clock: Clock) -> None:
+        self._bus, self._revocations, self._clock = bus, revocations, clock
+
+    async def run(self) -> None:
+        """Listen until cancelled; outlives the bus's absence, in which tokens end by age."""
+        while True:
+            try:
+                await self._listen()
+            except (BusError, OSError) as error:
+                LOG.info("revocations are not heard at the moment: %s", type(error).__name__)
+            await asyncio.sleep(PAUSE)
+
+    async def _listen(self) -> None:
+        """Until something may have been missed: a new connection, silence, or a message that was lost."""
+        connection, heard = self._bus.stats["reconnects"], 0
+        inbox = await self._bus.subscribe(self._bus.new_inbox())
+        try:
+            await self._bus.jetstream(timeout=2).add_consumer(stream_of("identity"), _consumer(inbox.subject))
+            while self._bus.stats["reconnects"] == connection:
+                message = await inbox.next_msg(timeout=SILENCE)
+                delivered = (message.headers or {}).get("Nats-Last-Consumer")
+                if delivered is None:
+                    heard += 1
+                    self._end(message.data)
+                elif int(delivered) != heard:
+                    return
+        finally:
+            if not self._bus.is_closed:
+                await inbox.unsubscribe()
+
+    def _end(self, payload: bytes) -> None:
+        try:
+            session = UUID(SessionRevoked.FromString(payload).session.removeprefix("sessions/"))
+        except (DecodeError, ValueError):
+            LOG.exception("a revocation can't be read")
+            return
+        self._revocations.add(session, self._clock.now() + LONGEST_LIFE + CLOCKS_DIFFER)
+
+
+def _consumer(inbox: str) -> ConsumerConfig:
+    # Without a name, and with its messages pushed into our own inbox: that is what our user may make.
+    return ConsumerConfig(
+        deliver_subject=inbox,
+        filter_subject=SUBJECT,
+        deliver_policy=DeliverPolicy.BY_START_TIME,
+        # The bus's own stamps are meant, so the wall clock it is, whatever the service's clock says.
+        opt_start_time=datetime.now(UTC) - BACK,
+        ack_policy=AckPolicy.NONE,
+        idle_heartbeat=HEARTBEAT,
+        inactive_threshold=2 * SILENCE,
+        mem_storage=True,
+    )
