@@ -13,7 +13,7 @@ from chassis.deadletters import dead_letters
 from services.billing.consumers import CAPPED, UNPAID, Consumers
 from services.billing.domain import Balance, Gift, HoldState, HoldUnknown
 from services.billing.repository import Ledger
-from tests.integration.billing.conftest import GRANT, LIFETIME
+from tests.integration.billing.conftest import GRANT, LIFETIME, Sql
 from tests.integration.in_process import Neighbours
 from tests.support import eventually
 
@@ -151,7 +151,7 @@ async def test_a_delivery_after_its_hold_was_given_back_is_counted_and_our_loss(
 
 
 async def test_a_delivery_for_which_nothing_was_ever_held_is_for_somebody_to_look_at(
-    billing: Neighbours, person: UUID, ledger: Ledger
+    billing: Neighbours, person: UUID, ledger: Ledger, sql: Sql
 ) -> None:
     generation = uuid4()
     with pytest.raises(HoldUnknown):
@@ -163,3 +163,4 @@ async def test_a_delivery_for_which_nothing_was_ever_held_is_for_somebody_to_loo
 
     await eventually(dead)
     assert await ledger.balance(person) == Balance(GRANT, 0, 0)
+    await sql.execute("DELETE FROM dead_letters")  # other tests look at what lies there
