@@ -1,0 +1,150 @@
+"""How a call of the public API is written, read from the protos: method, path, query, body."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from google.protobuf import descriptor_pool, json_format, message_factory
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from protovalidate import Validator
+
+from tests.e2e.matrix import methods
+from tools.gateway.surface import Binding, Rpc, outside, parse
+from tools.openapi.examples import Examples
+from tools.openapi.types import Types
+
+Json = dict[str, Any]
+ROOT = Path(__file__).resolve().parents[2]
+# The pattern with the variables of a path: `{name=assets/*}`.
+VARIABLE = re.compile(r"\{([\w.]+)(?:=([^}]+))?\}")
+_validator = Validator()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is sent. must: it has to be refused; otherwise it only may not break anything."""
+
+    what: str
+    method: str
+    path: str
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    must: bool = True
+
+
+@dataclass(frozen=True)
+class Form:
+    """One HTTP rule of one RPC, with a request that keeps all rules of the proto."""
+
+    rpc: Rpc
+    binding: Binding
+    good: Json
+
+    @property
+    def message(self) -> Descriptor:
+        """The request's."""
+        return descriptor_pool.Default().FindMessageTypeByName(self.rpc.request)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The fields that the path names, with the collection that each is of."""
+        found = VARIABLE.findall(self.binding.template.text)
+        return {name: pattern.removesuffix("/*") for name, pattern in found}
+
+    def in_body(self) -> Iterator[tuple[tuple[str, ...], FieldDescriptor]]:
+        """Each field that a body carries, with its place in the request."""
+        body = self.binding.body
+        if body == "*":
+            yield from (
+                ((own.json_name,), own) for own in self.message.fields if own.name not in self.variables
+            )
+        elif body:
+            inner = self.message.fields_by_name[body].message_type
+            yield from (((self.json_name(body), own.json_name), own) for own in inner.fields)
+
+    def in_query(self) -> Iterator[FieldDescriptor]:
+        """Each field that a query carries."""
+        if self.binding.body != "*":
+            taken = {name.partition(".")[0] for name in self.variables} | {self.binding.body}
+            yield from (own for own in self.message.fields if own.name not in taken)
+
+    def json_name(self, name: str) -> str:
+        """How a field of the request is spelled in JSON."""
+        return self.message.fields_by_name[name].json_name
+
+    def path(self, names: Mapping[str, str], query: Mapping[str, Any] | None = None) -> str:
+        """The path with these last segments of names, in the spelling of URLs; and a query."""
+
+        def one(found: re.Match[str]) -> str:
+            return found[2].replace("*", names[found[1]]) if found[2] else names[found[1]]
+
+        path = VARIABLE.sub(one, self.binding.template.text)
+        return f"{path}?{urlencode(query, doseq=True)}" if query else path
+
+    def body(self, values: Json) -> bytes | None:
+        """The body that says `values`; None where the call has none."""
+        if not self.binding.body:
+            return None
+        part = values
+        if self.binding.body != "*":
+            part = values[self.json_name(self.binding.body)]
+        return json.dumps(part).encode()
+
+    def breaks_a_rule(self, values: Json) -> bool:
+        """Whether the proto's rules refuse `values`."""
+        request = message_factory.GetMessageClass(self.message)()
+        try:
+            json_format.ParseDict(values, request, ignore_unknown_fields=True)
+        except json_format.ParseError:
+            return True
+        return bool(_validator.collect_violations(request))
+
+
+@cache
+def forms() -> dict[str, Form]:
+    """Every HTTP rule that there is, by RPC and rule: `assets.GetAsset GET /v1/{name=assets/*}`."""
+    # Importing them is what fills the pool.
+    assert list(methods())
+    files = parse((ROOT / "gen" / "crafiq.binpb").read_bytes())
+    examples = Examples(Types.of(files))
+    return {
+        f"{rpc.label} {binding.method} {binding.template.text}": Form(rpc, binding, _good(examples, rpc))
+        for rpc in outside(files)
+        for binding in rpc.bindings
+    }
+
+
+def _good(examples: Examples, rpc: Rpc) -> Json:
+    """The document's example, without what would be refused before anything else is looked at."""
+    good = examples.message(rpc.request)
+    # An etag of another state.
+    return {
+        name: {key: own for key, own in value.items() if key != "etag"} if isinstance(value, dict) else value
+        for name, value in good.items()
+        if name != "etag"
+    }
+
+
+def changed(values: Json, place: tuple[str, ...], value: Any) -> Json:
+    """A copy in which one field is another; `...` leaves it out."""
+    head, *tail = place
+    copy = dict(values)
+    if tail:
+        copy[head] = changed(copy.get(head, {}), tuple(tail), value)
+    elif value is ...:
+        copy.pop(head, None)
+    else:
+        copy[head] = value
+    return copy
+
+
+def in_url(text: str) -> str:
+    """Percent-encoded whole."""
+    return quote(text, safe="")
