@@ -202,4 +202,6 @@ def main(start: Worker) -> None:
         uvloop.run(guarded())
     except (OSError, ValueError, LookupError, TypeError) as error:
         # What is wrong with settings, ports and wiring; it holds no values of people.
+        if not isinstance(error, OSError):  # a port or a file explains itself; a fault of ours has a place
+            LOG.critical("this service can't start, or not go on", exc_info=error)
         raise SystemExit(str(error)) from None

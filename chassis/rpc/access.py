@@ -67,11 +67,13 @@ def credential(metadata: Mapping[str, str]) -> str:
 
 
 def gate(method: MethodDescriptor, tokens: AccessTokens) -> Gate:
-    """The check of one RPC. Raises TypeError if its `access` is missing or says nothing."""
-    options = method.GetOptions()
-    access = options.Extensions[options_pb2.access] if options.HasExtension(options_pb2.access) else None
-    if access is None or access.audience == options_pb2.AUDIENCE_UNSPECIFIED:
+    """The check of one RPC. Raises TypeError if its `access` is missing, or can't be kept."""
+    access = method.GetOptions().Extensions[options_pb2.access]
+    if access.audience == options_pb2.AUDIENCE_UNSPECIFIED:
         raise TypeError(f"{method.full_name} does not say who may call it: give it an `access`.")
+    # The proof stands in the request, and the handler checks it.
+    if access.reauthentication and "reauth_token" not in method.input_type.fields_by_name:
+        raise TypeError(f"{method.full_name} needs a fresh proof: give its request a `reauth_token`.")
     if access.audience == options_pb2.AUDIENCE_PUBLIC:
         return _public(tokens)
     if access.audience == options_pb2.AUDIENCE_SERVICE:

@@ -85,9 +85,16 @@ async def test_each_audience_admits_whom_it_names(
 
 
 @pytest.mark.parametrize(
-    "access", [None, options_pb2.Access(), options_pb2.Access(audience="AUDIENCE_OPERATOR")]
+    "access",
+    [
+        None,
+        options_pb2.Access(),
+        options_pb2.Access(audience="AUDIENCE_OPERATOR"),
+        # The request has no field for the proof.
+        options_pb2.Access(audience="AUDIENCE_USER", reauthentication=True),
+    ],
 )
-def test_what_is_not_declared_does_not_start(access: options_pb2.Access | None) -> None:
+def test_what_is_not_declared_or_can_not_be_kept_does_not_start(access: options_pb2.Access | None) -> None:
     with pytest.raises(TypeError, match=r"t\.Test\.Do"):
         gate(_method(access), AccessTokens(TOKENS.jwks, CLOCK, Revocations(CLOCK)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -64,8 +65,8 @@ def test_what_is_missing_is_named_and_no_value_shown(told: Path, monkeypatch: py
     assert "hush" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("fault", "said"), [("OSError('port 1 is taken')", "port 1 is taken")])
-def test_a_service_that_cannot_start_says_why(fault: str, said: str) -> None:
+def _said(fault: str) -> list[str]:
+    """What a service says whose composition raises this."""
     script = f"""
 from chassis.service import main
 async def start():
@@ -81,4 +82,17 @@ main(start)
         env=environment,
         timeout=30,
     )
-    assert (done.returncode, done.stderr.strip()) == (1, said)
+    assert done.returncode == 1
+    return done.stderr.splitlines()
+
+
+def test_a_service_that_cannot_start_says_why() -> None:
+    assert _said("OSError('port 1 is taken')") == ["port 1 is taken"]
+
+
+def test_a_service_that_is_wired_wrongly_says_where() -> None:
+    logged, sentence = _said("TypeError('GetAsset is missing')")
+    assert sentence == "GetAsset is missing"
+    error = json.loads(logged)["error"]
+    assert error["types"] == ["builtins.TypeError"]
+    assert error["at"][-1] == "<string>:4 start"
