@@ -38,7 +38,10 @@ async def reading(call: Callable[[], Awaitable[T]], *, within: float) -> T:
 
 
 async def connecting(call: Callable[[], Awaitable[T]], *, within: float = 30.0) -> T:
-    """At start: run `call` until what it needs is there, or raise its last error after `within` seconds."""
+    """Run an idempotent `call` until what it needs is there, or raise its last error after `within` seconds.
+
+    At start, and for what is paid for already. Waits are jittered and grow up to a second.
+    """
     return await _repeated(call, stop_after_delay(within))
 
 

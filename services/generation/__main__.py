@@ -28,7 +28,7 @@ from services.generation.repository import Changes, Jobs
 
 
 class Settings(ServiceSettings):
-    """`retry`: the first wait before a vendor is asked again. The rest as in Rules; times in seconds."""
+    """`retry`: the first wait for a vendor; `storing`: the longest one for storage. Seconds; else as Rules."""
 
     openai_url: str = "https://api.openai.com/v1"
     openai_sandbox: bool = False
@@ -39,6 +39,7 @@ class Settings(ServiceSettings):
     unknown: float = 900
     lease: float = 30
     retry: float = 1
+    storing: float = 30
 
     def rules(self) -> Rules:
         """What jobs go by."""
@@ -55,7 +56,7 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[None]:
         openai = OpenAI(http, settings.openai_url, secret, OpenAILimits(settings.openai_seconds))
         routes = {"openai": Route("openai", openai, catalogue.vendors["openai"], settings.openai_sandbox)}
         jobs, library = Jobs(service.db, Changes()), AssetsServiceStub(service.peer("assets"))
-        billing, assets = BillingServiceStub(service.peer("billing")), Assets(library, storage)
+        billing, assets = BillingServiceStub(service.peer("billing")), Assets(library, storage, settings.storing)
         desk = Desk(jobs, catalogue.of(routes), routes, library, billing, Pages(key), key)
         service.offer(generation_pb2.DESCRIPTOR.services_by_name["GenerationService"], Handler(desk))
         keep_promises(service)

@@ -14,7 +14,7 @@ import grpc.aio
 from crafiq.assets.v1 import assets_pb2, assets_pb2_grpc
 
 from chassis.errors import FailedPrecondition, Unavailable
-from chassis.retry import reading
+from chassis.retry import connecting, reading
 from chassis.rpc import refusal_from
 from services.generation.domain import Input, Job, account_name, generation_name
 
@@ -23,6 +23,8 @@ OPEN_SECONDS = 5.0
 STORE_SECONDS = 60.0
 FETCH = aiohttp.ClientTimeout(total=60.0, connect=5.0, sock_read=15.0)
 PATIENCE = 90.0
+STORING = 30.0
+"""How long storage may be away until what a vendor made is given up: a restart, and a failover."""
 
 
 class InputBroken(FailedPrecondition):
@@ -43,8 +45,13 @@ async def storage_session() -> AsyncIterator[aiohttp.ClientSession]:
 class Assets:
     """The library as the worker needs it. Everything here is idempotent, and retried within bounds."""
 
-    def __init__(self, stub: assets_pb2_grpc.AssetsServiceAsyncStub, http: aiohttp.ClientSession) -> None:
-        self._stub, self._http = stub, http
+    def __init__(
+        self,
+        stub: assets_pb2_grpc.AssetsServiceAsyncStub,
+        http: aiohttp.ClientSession,
+        storing: float = STORING,
+    ) -> None:
+        self._stub, self._http, self._storing = stub, http, storing
 
     async def fetch(self, account: UUID, asset: str) -> Input:
         """The bytes of an Input. Raises the library's refusal, InputBroken, or Unavailable."""
@@ -53,7 +60,8 @@ class Assets:
     async def store(self, job: Job, index: int, content: bytes, content_type: str) -> str:
         """Store Output number `index` (from 0) of a job; answers `assets/{uuid}`.
 
-        Asked again, the answer is the same asset. Raises the library's refusal, or Unavailable.
+        Asked again, the answer is the same asset, so it is asked later and later: what has been made exists
+        nowhere else. Raises the library's refusal, or Unavailable when it was away for too long.
         """
         header = assets_pb2.StoreOutputRequest.Header(
             account=account_name(job.account),
@@ -64,7 +72,7 @@ class Assets:
             sha256=await _sha256(content),
             inputs=job.inputs,
         )
-        return await reading(partial(self._store, header, content), within=PATIENCE)
+        return await connecting(partial(self._store, header, content), within=self._storing)
 
     async def _fetch(self, account: UUID, asset: str) -> Input:
         request = assets_pb2.OpenInputRequest(account=account_name(account), asset=asset)

@@ -49,3 +49,19 @@ async def test_only_what_was_ordered_and_is_whole_is_delivered_and_charged(
         else:
             assert done.failure_reason == "OUTPUT_INVALID"
             await generation.heard(person, "GenerationCreated", "GenerationFailed")
+
+
+async def test_storage_that_stays_away_ends_the_job_and_nothing_is_charged(generation: World) -> None:
+    assets = generation.peers.assets
+    async with (
+        answering(answer(GOOD)) as (url, asked),
+        generation.serving(openai_url=url, storing=0.5),
+        generation.person() as person,
+    ):
+        assets.down["StoreOutput"] = 1000
+        order = await person.order(f"a brass key {uuid4()}")
+        done = await person.ended(order.name)
+        assert assets.down["StoreOutput"] < 999
+        assets.down["StoreOutput"] = 0
+        assert (done.failure_reason, done.charged_credits, len(asked)) == ("STORAGE_UNAVAILABLE", 0, 1)
+        await generation.heard(person, "GenerationCreated", "GenerationFailed")

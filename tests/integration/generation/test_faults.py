@@ -95,11 +95,12 @@ async def test_an_input_that_is_not_what_it_was_ends_the_job_before_anything_lea
 
 
 async def test_storage_that_is_away_for_a_moment_loses_nothing(generation: World, person: Person) -> None:
-    generation.peers.assets.down["StoreOutput"] = 1
+    generation.peers.assets.down["StoreOutput"] = 6
     order = await person.order(f"a tin drum {uuid4()}", count=2)
     done = await person.ended(order.name)
     assert done.state == generation_pb2.SUCCEEDED
     assert len(done.output_assets) == 2
+    assert generation.peers.assets.down["StoreOutput"] == 0
 
 
 @pytest.mark.promise("3-transactions")
