@@ -14,10 +14,13 @@ from typing import Any, TypeVar, cast
 from uuid import UUID, uuid4
 
 import grpc.aio
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from joserfc.jwk import ECKey, KeySet
 
 from chassis.clock import Clock
+from chassis.rpc import Call
 from chassis.rpc.client import PeerChannel, open_channel
+from chassis.rpc.contract import messages
 from chassis.rpc.tokens import mint
 from chassis.service import Service
 
@@ -104,3 +107,27 @@ async def calling(address: str, tls_dir: Path, *, to: str) -> AsyncIterator[grpc
         yield channel
     finally:
         await channel.close()
+
+
+def complete(descriptor: ServiceDescriptor, handler: type) -> type:
+    """A handler class of a whole service, of which only what `handler` has is meant."""
+
+    def missing(method: MethodDescriptor) -> Any:
+        async def refuse(self: Any, request: Any, call: Call) -> Any:
+            raise NotImplementedError
+
+        async def refuse_stream(self: Any, request: Any, call: Call) -> Any:
+            raise NotImplementedError
+            yield
+
+        asked, answer = messages(method)
+        made: Any = refuse_stream if method.server_streaming else refuse
+        made.__annotations__ = {
+            "request": AsyncIterator[asked] if method.client_streaming else asked,  # type: ignore[valid-type]  # at run time
+            "call": Call,
+            "return": AsyncIterator[answer] if method.server_streaming else answer,  # type: ignore[valid-type]  # at run time
+        }
+        return made
+
+    rest = {m.name: missing(m) for m in descriptor.methods if not hasattr(handler, m.name)}
+    return type(handler.__name__, (handler,), rest)

@@ -22,8 +22,10 @@ from chassis.rpc.server import RpcServer
 from chassis.rpc.wrap import Surroundings
 from deploy.local.certs import Certificates
 from deploy.local.state import StateFolder
-from tests.support import Tokens, calling
+from tests.support import Tokens, calling, complete
 
+ASSETS = a.DESCRIPTOR.services_by_name["AssetsService"]
+GENERATION = g.DESCRIPTOR.services_by_name["GenerationService"]
 ANN = UUID(int=1)
 ASSET = "assets/6f1f3a8e-6f0e-4c9e-8a8f-2b8f0c2d6a11"
 
@@ -46,26 +48,8 @@ class Assets:
             size += len(request.chunk)
         return a.Asset(size_bytes=size, title=call.caller.service)
 
-    async def CreateUpload(self, request: a.CreateUploadRequest, call: Call) -> a.Upload:
-        raise NotImplementedError
-
-    async def CompleteUpload(self, request: a.CompleteUploadRequest, call: Call) -> a.Asset:
-        raise NotImplementedError
-
-    async def ListAssets(self, request: a.ListAssetsRequest, call: Call) -> a.ListAssetsResponse:
-        raise NotImplementedError
-
     async def UpdateAsset(self, request: a.UpdateAssetRequest, _call: Call) -> a.Asset:
         return a.Asset(name=request.asset.name)
-
-    async def DownloadAsset(self, request: a.DownloadAssetRequest, call: Call) -> a.DownloadAssetResponse:
-        raise NotImplementedError
-
-    async def CheckInputs(self, request: a.CheckInputsRequest, call: Call) -> a.CheckInputsResponse:
-        raise NotImplementedError
-
-    async def OpenInput(self, request: a.OpenInputRequest, call: Call) -> a.OpenInputResponse:
-        raise NotImplementedError
 
 
 class Generation:
@@ -83,15 +67,15 @@ class Served:
 
     def __init__(self, certificates: Certificates) -> None:
         self.certificates, self.tokens, self.clock = certificates, Tokens(), Clock()
-        self.assets, self.generation = Assets(), Generation()
+        self.assets: Assets = complete(ASSETS, Assets)()
+        self.generation: Generation = complete(GENERATION, Generation)()
         self.erased: set[UUID] = set()
         self.revocations = Revocations(self.clock)
         tokens = AccessTokens(self.tokens.jwks, self.clock, self.revocations)
         around = Surroundings("crafiq.assets", tokens, lambda: UUID(int=7), self._is_erased)
         self.server = RpcServer(certificates.folder("assets"), around)
-        self.server.offer(a.DESCRIPTOR.services_by_name["AssetsService"], self.assets)
-        watching = g.DESCRIPTOR.services_by_name["GenerationService"]
-        self.server.offer(watching, _only_watching(watching, self.generation))
+        self.server.offer(ASSETS, self.assets)
+        self.server.offer(GENERATION, self.generation)
 
     async def _is_erased(self, account: UUID) -> bool:
         return account in self.erased
@@ -107,26 +91,6 @@ class Served:
                 a.GetAssetRequest(name=ASSET), metadata=self.tokens.metadata(ANN), **more
             )
             return asset
-
-
-def _only_watching(descriptor: Any, handler: Generation) -> object:
-    """A handler of the whole service of which only WatchGeneration is meant."""
-
-    def missing(method: Any) -> Any:
-        async def refuse(self: Any, request: Any, call: Call) -> Any:
-            raise NotImplementedError
-
-        refuse.__annotations__ = {
-            "request": method.input_type._concrete_class,
-            "call": Call,
-            "return": method.output_type._concrete_class,
-        }
-        return refuse
-
-    rest = {m.name: missing(m) for m in descriptor.methods if m.name != "WatchGeneration"}
-    whole = type("Generation", (Generation,), rest)()
-    whole.__dict__ = handler.__dict__
-    return whole
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ from chassis.settings import ServiceSettings
 from chassis.statements import Statement, scalar
 from deploy.local.infra import Infra
 from tests.integration.chassis_data.rows import Row
-from tests.support import Tokens, calling, eventually, running
+from tests.support import Tokens, calling, complete, eventually, running
 
 MIGRATION = """
 from alembic import op
@@ -62,12 +62,6 @@ class Billing:
 
     async def ListEntries(self, _request: b.ListEntriesRequest, call: Call) -> b.ListEntriesResponse:
         raise SubjectUnknown(call.account)
-
-    async def PlaceHold(self, request: b.PlaceHoldRequest, call: Call) -> b.Hold:
-        raise NotImplementedError
-
-    async def ReleaseHold(self, request: b.ReleaseHoldRequest, call: Call) -> b.Hold:
-        raise NotImplementedError
 
 
 class Placed(Service):
@@ -120,7 +114,7 @@ async def serving(placed: tuple[Placed, Tokens], infra: Infra) -> AsyncIterator[
     """The service, serving; yields its handler and GetBalance as somebody who is signed in."""
     service, tokens = placed
     async with service:
-        handler = Billing(service)
+        handler: Billing = complete(BILLING, Billing)(service)
         service.offer(BILLING, handler)
         async with (
             running(service) as address,
@@ -222,7 +216,7 @@ async def test_a_worker_that_fails_is_started_again_and_a_job_runs(
 async def test_a_signal_drains_and_the_call_in_hand_is_answered(placed: Any, infra: Infra) -> None:
     service, tokens = placed
     async with service:
-        handler = Billing(service)
+        handler: Billing = complete(BILLING, Billing)(service)
         handler.slow.clear()
         service.offer(BILLING, handler)
         serving = asyncio.create_task(service.run())

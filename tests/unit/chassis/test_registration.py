@@ -11,31 +11,17 @@ from google.api.httpbody_pb2 import HttpBody
 
 from chassis.rpc import Call
 from chassis.rpc.contract import verify
+from tests.support import complete
 
 GENERATION = generation_pb2.DESCRIPTOR.services_by_name["GenerationService"]
 ASSETS = a.DESCRIPTOR.services_by_name["AssetsService"]
 
 
-class Assets:
-    async def CreateUpload(self, request: a.CreateUploadRequest, call: Call) -> a.Upload:
-        raise NotImplementedError
-
-    async def CompleteUpload(self, request: a.CompleteUploadRequest, call: Call) -> a.Asset:
-        raise NotImplementedError
-
+class Declared:
     async def ListAssets(self, request: a.ListAssetsRequest, call: Call) -> a.ListAssetsResponse:
         raise NotImplementedError
 
     async def GetAsset(self, request: a.GetAssetRequest, call: Call) -> a.Asset:
-        raise NotImplementedError
-
-    async def UpdateAsset(self, request: a.UpdateAssetRequest, call: Call) -> a.Asset:
-        raise NotImplementedError
-
-    async def DownloadAsset(self, request: a.DownloadAssetRequest, call: Call) -> a.DownloadAssetResponse:
-        raise NotImplementedError
-
-    async def CheckInputs(self, request: a.CheckInputsRequest, call: Call) -> a.CheckInputsResponse:
         raise NotImplementedError
 
     async def OpenInput(self, request: a.OpenInputRequest, call: Call) -> a.OpenInputResponse:
@@ -46,6 +32,9 @@ class Assets:
 
     def _private(self) -> None:
         """Not an RPC, and nobody's business."""
+
+
+Assets = complete(ASSETS, Declared)
 
 
 def test_a_handler_with_every_method_starts() -> None:
