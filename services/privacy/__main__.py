@@ -11,7 +11,7 @@ from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
 from promises.standing import keep_promises
-from services.privacy.adapters import packaged
+from services.privacy.adapters import Holders, packaged
 from services.privacy.consumers import Consumers
 from services.privacy.domain import SALT_BYTES, Row
 from services.privacy.handler import Handler
@@ -27,7 +27,9 @@ async def compose(service: Service, settings: ServiceSettings) -> None:
     documents, acceptances, consents = Documents(db), Acceptances(db), Consents(db)
     await documents.post(packaged())
     pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
-    handler = Handler(documents, acceptances, consents, pages, partial(secrets.token_bytes, SALT_BYTES))
+    holders = Holders({name: service.peer(name) for name in settings.peers}, service.clock)
+    new_salt = partial(secrets.token_bytes, SALT_BYTES)
+    handler = Handler(documents, acceptances, consents, holders, pages, new_salt)
     service.offer(privacy_pb2.DESCRIPTOR.services_by_name["PrivacyService"], handler)
     keep_promises(service)
     service.listen(Consumers(documents, acceptances, service.new_id).subscriptions())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import aiohttp
 import grpc
 import pytest
 from crafiq.promises.v1 import promises_pb2, promises_pb2_grpc
 
+from cli.api import Json
 from tests.e2e.conftest import Join
 from tests.e2e.matrix import SERVICES, Doors
 from tests.running import Running
@@ -67,3 +69,21 @@ async def test_an_account_that_is_none_is_refused(doors: Doors) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await holder(doors, "billing").Verify(promises_pb2.VerifyRequest(account="somebody"), timeout=5)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.promise("2-inventory", "9-asneeded", "4-basis-map")
+async def test_everyone_can_read_what_is_held_where_why_and_how_long(
+    platform: Running, http: aiohttp.ClientSession
+) -> None:
+    async def complete() -> Json | None:
+        async with http.get(f"{platform.gateway}/v1/policy/holdings") as answer:
+            assert answer.status == 200
+            told: Json = await answer.json()
+            return None if told["silentHolders"] else told
+
+    told = await eventually(complete, timeout=20)
+    assert {holding["holder"] for holding in told["holdings"]} == set(SERVICES)
+    for holding in told["holdings"]:
+        assert all(holding[name] for name in ("category", "purpose", "basis", "retention", "erasure"))
+    emails = [holding for holding in told["holdings"] if holding["category"] == "EMAIL"]
+    assert {holding["holder"] for holding in emails} == {"identity"}

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.clock import Clock
 from chassis.pages import Pages
+from services.privacy.adapters import Holders
 from services.privacy.repository import Acceptances, Consents, Documents
 
 
@@ -20,6 +21,7 @@ class Shelf:
     documents: Documents
     acceptances: Acceptances
     consents: Consents
+    holders: Holders
     pages: Pages
     new_salt: Callable[[], bytes]
 

@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from crafiq.options.v1 import options_pb2 as crafiq_dot_options_dot_v1_dot_options__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63rafiq/privacy/v1/privacy.proto\x12\x11\x63rafiq.privacy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n\x10GetPolicyRequest\x12\x1f\n\x0epolicy_version\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\"\xb8\x01\n\x06Policy\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12\x15\n\rterms_version\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nterms_text\x18\x04 \x01(\t\x12\x13\n\x0btext_sha256\x18\x05 \x01(\t\x12\x14\n\x0cterms_sha256\x18\x06 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"U\n\x19ListPolicyVersionsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"i\n\x1aListPolicyVersionsResponse\x12\x32\n\x08versions\x18\x01 \x03(\x0b\x32 .crafiq.privacy.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa5\x01\n\rPolicyVersion\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.crafiq.privacy.v1.DocumentKind\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08material\x18\x05 \x01(\x08\"R\n\x16ListAcceptancesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"f\n\x17ListAcceptancesResponse\x12\x32\n\x0b\x61\x63\x63\x65ptances\x18\x01 \x03(\x0b\x32\x1d.crafiq.privacy.v1.Acceptance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa7\x01\n\nAcceptance\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12\x15\n\rterms_version\x18\x02 \x01(\t\x12\x13\n\x0btext_sha256\x18\x03 \x01(\t\x12\x14\n\x0cterms_sha256\x18\x04 \x01(\t\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06manner\x18\x06 \x01(\t\"N\n\x12GetConsentsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"\x84\x01\n\x08\x43onsents\x12,\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x1a.crafiq.privacy.v1.Consent\x12\x31\n\x07\x63hanges\x18\x02 \x03(\x0b\x32 .crafiq.privacy.v1.ConsentChange\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xc1\x01\n\x07\x43onsent\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKind\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12\r\n\x05\x62\x61sis\x18\x03 \x01(\t\x12/\n\x0b\x63hange_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x14\n\x0ctext_version\x18\x06 \x01(\t\x12\x13\n\x0btext_sha256\x18\x07 \x01(\t\"\xab\x01\n\x11SetConsentRequest\x12\x38\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12-\n\x0btext_sha256\x18\x03 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^([0-9a-f]{64})?$\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\xff\x01\n\rConsentChange\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKind\x12\x0f\n\x07granted\x18\x03 \x01(\x08\x12\x14\n\x0ctext_version\x18\x04 \x01(\t\x12\x13\n\x0btext_sha256\x18\x05 \x01(\t\x12/\n\x0b\x63hange_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04salt\x18\x07 \x01(\t\x12\x10\n\x08previous\x18\x08 \x01(\t\x12\x12\n\ncommitment\x18\t \x01(\t\x12\x11\n\tstatement\x18\n \x01(\t*\x7f\n\x0c\x44ocumentKind\x12\x1d\n\x19\x44OCUMENT_KIND_UNSPECIFIED\x10\x00\x12\n\n\x06POLICY\x10\x01\x12\t\n\x05TERMS\x10\x02\x12\x18\n\x14MARKETING_EMAIL_TEXT\x10\x03\x12\x1f\n\x1bPUBLIC_OUTPUT_TRAINING_TEXT\x10\x04*\\\n\x0b\x43onsentKind\x12\x1c\n\x18\x43ONSENT_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fMARKETING_EMAIL\x10\x01\x12\x1a\n\x16PUBLIC_OUTPUT_TRAINING\x10\x02\x32\x8a\x05\n\x0ePrivacyService\x12g\n\tGetPolicy\x12#.crafiq.privacy.v1.GetPolicyRequest\x1a\x19.crafiq.privacy.v1.Policy\"\x1a\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/policy\x12\x96\x01\n\x12ListPolicyVersions\x12,.crafiq.privacy.v1.ListPolicyVersionsRequest\x1a-.crafiq.privacy.v1.ListPolicyVersionsResponse\"#\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/policy/versions\x12\x89\x01\n\x0fListAcceptances\x12).crafiq.privacy.v1.ListAcceptancesRequest\x1a*.crafiq.privacy.v1.ListAcceptancesResponse\"\x1f\xca\xf3\x18\x04\x08\x02 \x07\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/acceptances\x12o\n\x0bGetConsents\x12%.crafiq.privacy.v1.GetConsentsRequest\x1a\x1b.crafiq.privacy.v1.Consents\"\x1c\xca\xf3\x18\x04\x08\x02 \x07\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/consents\x12y\n\nSetConsent\x12$.crafiq.privacy.v1.SetConsentRequest\x1a .crafiq.privacy.v1.ConsentChange\"#\xca\xf3\x18\x08\x08\x02 \x07\x32\x02\x08<\x82\xd3\xe4\x93\x02\x11\x1a\x0c/v1/consents:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63rafiq/privacy/v1/privacy.proto\x12\x11\x63rafiq.privacy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n\x10GetPolicyRequest\x12\x1f\n\x0epolicy_version\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\"\xb8\x01\n\x06Policy\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12\x15\n\rterms_version\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nterms_text\x18\x04 \x01(\t\x12\x13\n\x0btext_sha256\x18\x05 \x01(\t\x12\x14\n\x0cterms_sha256\x18\x06 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"U\n\x19ListPolicyVersionsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"i\n\x1aListPolicyVersionsResponse\x12\x32\n\x08versions\x18\x01 \x03(\x0b\x32 .crafiq.privacy.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa5\x01\n\rPolicyVersion\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.crafiq.privacy.v1.DocumentKind\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08material\x18\x05 \x01(\x08\"R\n\x16ListAcceptancesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"f\n\x17ListAcceptancesResponse\x12\x32\n\x0b\x61\x63\x63\x65ptances\x18\x01 \x03(\x0b\x32\x1d.crafiq.privacy.v1.Acceptance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa7\x01\n\nAcceptance\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12\x15\n\rterms_version\x18\x02 \x01(\t\x12\x13\n\x0btext_sha256\x18\x03 \x01(\t\x12\x14\n\x0cterms_sha256\x18\x04 \x01(\t\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06manner\x18\x06 \x01(\t\"N\n\x12GetConsentsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"\x84\x01\n\x08\x43onsents\x12,\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x1a.crafiq.privacy.v1.Consent\x12\x31\n\x07\x63hanges\x18\x02 \x03(\x0b\x32 .crafiq.privacy.v1.ConsentChange\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xc1\x01\n\x07\x43onsent\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKind\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12\r\n\x05\x62\x61sis\x18\x03 \x01(\t\x12/\n\x0b\x63hange_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x14\n\x0ctext_version\x18\x06 \x01(\t\x12\x13\n\x0btext_sha256\x18\x07 \x01(\t\"\xab\x01\n\x11SetConsentRequest\x12\x38\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12-\n\x0btext_sha256\x18\x03 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^([0-9a-f]{64})?$\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\xff\x01\n\rConsentChange\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKind\x12\x0f\n\x07granted\x18\x03 \x01(\x08\x12\x14\n\x0ctext_version\x18\x04 \x01(\t\x12\x13\n\x0btext_sha256\x18\x05 \x01(\t\x12/\n\x0b\x63hange_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04salt\x18\x07 \x01(\t\x12\x10\n\x08previous\x18\x08 \x01(\t\x12\x12\n\ncommitment\x18\t \x01(\t\x12\x11\n\tstatement\x18\n \x01(\t\"\x15\n\x13ListHoldingsRequest\"\\\n\x14ListHoldingsResponse\x12,\n\x08holdings\x18\x01 \x03(\x0b\x32\x1a.crafiq.privacy.v1.Holding\x12\x16\n\x0esilent_holders\x18\x02 \x03(\t\"\xa3\x01\n\x07Holding\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\r\n\x05\x62\x61sis\x18\x04 \x01(\t\x12\x11\n\tretention\x18\x05 \x01(\t\x12\x32\n\x0fretention_limit\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x65rasure\x18\x07 \x01(\t*\x7f\n\x0c\x44ocumentKind\x12\x1d\n\x19\x44OCUMENT_KIND_UNSPECIFIED\x10\x00\x12\n\n\x06POLICY\x10\x01\x12\t\n\x05TERMS\x10\x02\x12\x18\n\x14MARKETING_EMAIL_TEXT\x10\x03\x12\x1f\n\x1bPUBLIC_OUTPUT_TRAINING_TEXT\x10\x04*\\\n\x0b\x43onsentKind\x12\x1c\n\x18\x43ONSENT_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fMARKETING_EMAIL\x10\x01\x12\x1a\n\x16PUBLIC_OUTPUT_TRAINING\x10\x02\x32\x91\x06\n\x0ePrivacyService\x12g\n\tGetPolicy\x12#.crafiq.privacy.v1.GetPolicyRequest\x1a\x19.crafiq.privacy.v1.Policy\"\x1a\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/policy\x12\x96\x01\n\x12ListPolicyVersions\x12,.crafiq.privacy.v1.ListPolicyVersionsRequest\x1a-.crafiq.privacy.v1.ListPolicyVersionsResponse\"#\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/policy/versions\x12\x89\x01\n\x0fListAcceptances\x12).crafiq.privacy.v1.ListAcceptancesRequest\x1a*.crafiq.privacy.v1.ListAcceptancesResponse\"\x1f\xca\xf3\x18\x04\x08\x02 \x07\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/acceptances\x12\x84\x01\n\x0cListHoldings\x12&.crafiq.privacy.v1.ListHoldingsRequest\x1a\'.crafiq.privacy.v1.ListHoldingsResponse\"#\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/policy/holdings\x12o\n\x0bGetConsents\x12%.crafiq.privacy.v1.GetConsentsRequest\x1a\x1b.crafiq.privacy.v1.Consents\"\x1c\xca\xf3\x18\x04\x08\x02 \x07\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/consents\x12y\n\nSetConsent\x12$.crafiq.privacy.v1.SetConsentRequest\x1a .crafiq.privacy.v1.ConsentChange\"#\xca\xf3\x18\x08\x08\x02 \x07\x32\x02\x08<\x82\xd3\xe4\x93\x02\x11\x1a\x0c/v1/consents:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -61,40 +62,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRIVACYSERVICE'].methods_by_name['ListPolicyVersions']._serialized_options = b'\312\363\030\004\010\001 \007\202\323\344\223\002\025\022\023/v1/policy/versions'
   _globals['_PRIVACYSERVICE'].methods_by_name['ListAcceptances']._loaded_options = None
   _globals['_PRIVACYSERVICE'].methods_by_name['ListAcceptances']._serialized_options = b'\312\363\030\004\010\002 \007\202\323\344\223\002\021\022\017/v1/acceptances'
+  _globals['_PRIVACYSERVICE'].methods_by_name['ListHoldings']._loaded_options = None
+  _globals['_PRIVACYSERVICE'].methods_by_name['ListHoldings']._serialized_options = b'\312\363\030\004\010\001 \007\202\323\344\223\002\025\022\023/v1/policy/holdings'
   _globals['_PRIVACYSERVICE'].methods_by_name['GetConsents']._loaded_options = None
   _globals['_PRIVACYSERVICE'].methods_by_name['GetConsents']._serialized_options = b'\312\363\030\004\010\002 \007\202\323\344\223\002\016\022\014/v1/consents'
   _globals['_PRIVACYSERVICE'].methods_by_name['SetConsent']._loaded_options = None
   _globals['_PRIVACYSERVICE'].methods_by_name['SetConsent']._serialized_options = b'\312\363\030\010\010\002 \0072\002\010<\202\323\344\223\002\021\032\014/v1/consents:\001*'
-  _globals['_DOCUMENTKIND']._serialized_start=1982
-  _globals['_DOCUMENTKIND']._serialized_end=2109
-  _globals['_CONSENTKIND']._serialized_start=2111
-  _globals['_CONSENTKIND']._serialized_end=2203
-  _globals['_GETPOLICYREQUEST']._serialized_start=179
-  _globals['_GETPOLICYREQUEST']._serialized_end=230
-  _globals['_POLICY']._serialized_start=233
-  _globals['_POLICY']._serialized_end=417
-  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_start=419
-  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_end=504
-  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_start=506
-  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_end=611
-  _globals['_POLICYVERSION']._serialized_start=614
-  _globals['_POLICYVERSION']._serialized_end=779
-  _globals['_LISTACCEPTANCESREQUEST']._serialized_start=781
-  _globals['_LISTACCEPTANCESREQUEST']._serialized_end=863
-  _globals['_LISTACCEPTANCESRESPONSE']._serialized_start=865
-  _globals['_LISTACCEPTANCESRESPONSE']._serialized_end=967
-  _globals['_ACCEPTANCE']._serialized_start=970
-  _globals['_ACCEPTANCE']._serialized_end=1137
-  _globals['_GETCONSENTSREQUEST']._serialized_start=1139
-  _globals['_GETCONSENTSREQUEST']._serialized_end=1217
-  _globals['_CONSENTS']._serialized_start=1220
-  _globals['_CONSENTS']._serialized_end=1352
-  _globals['_CONSENT']._serialized_start=1355
-  _globals['_CONSENT']._serialized_end=1548
-  _globals['_SETCONSENTREQUEST']._serialized_start=1551
-  _globals['_SETCONSENTREQUEST']._serialized_end=1722
-  _globals['_CONSENTCHANGE']._serialized_start=1725
-  _globals['_CONSENTCHANGE']._serialized_end=1980
-  _globals['_PRIVACYSERVICE']._serialized_start=2206
-  _globals['_PRIVACYSERVICE']._serialized_end=2856
+  _globals['_DOCUMENTKIND']._serialized_start=2297
+  _globals['_DOCUMENTKIND']._serialized_end=2424
+  _globals['_CONSENTKIND']._serialized_start=2426
+  _globals['_CONSENTKIND']._serialized_end=2518
+  _globals['_GETPOLICYREQUEST']._serialized_start=211
+  _globals['_GETPOLICYREQUEST']._serialized_end=262
+  _globals['_POLICY']._serialized_start=265
+  _globals['_POLICY']._serialized_end=449
+  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_start=451
+  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_end=536
+  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_start=538
+  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_end=643
+  _globals['_POLICYVERSION']._serialized_start=646
+  _globals['_POLICYVERSION']._serialized_end=811
+  _globals['_LISTACCEPTANCESREQUEST']._serialized_start=813
+  _globals['_LISTACCEPTANCESREQUEST']._serialized_end=895
+  _globals['_LISTACCEPTANCESRESPONSE']._serialized_start=897
+  _globals['_LISTACCEPTANCESRESPONSE']._serialized_end=999
+  _globals['_ACCEPTANCE']._serialized_start=1002
+  _globals['_ACCEPTANCE']._serialized_end=1169
+  _globals['_GETCONSENTSREQUEST']._serialized_start=1171
+  _globals['_GETCONSENTSREQUEST']._serialized_end=1249
+  _globals['_CONSENTS']._serialized_start=1252
+  _globals['_CONSENTS']._serialized_end=1384
+  _globals['_CONSENT']._serialized_start=1387
+  _globals['_CONSENT']._serialized_end=1580
+  _globals['_SETCONSENTREQUEST']._serialized_start=1583
+  _globals['_SETCONSENTREQUEST']._serialized_end=1754
+  _globals['_CONSENTCHANGE']._serialized_start=1757
+  _globals['_CONSENTCHANGE']._serialized_end=2012
+  _globals['_LISTHOLDINGSREQUEST']._serialized_start=2014
+  _globals['_LISTHOLDINGSREQUEST']._serialized_end=2035
+  _globals['_LISTHOLDINGSRESPONSE']._serialized_start=2037
+  _globals['_LISTHOLDINGSRESPONSE']._serialized_end=2129
+  _globals['_HOLDING']._serialized_start=2132
+  _globals['_HOLDING']._serialized_end=2295
+  _globals['_PRIVACYSERVICE']._serialized_start=2521
+  _globals['_PRIVACYSERVICE']._serialized_end=3306
 # @@protoc_insertion_point(module_scope)

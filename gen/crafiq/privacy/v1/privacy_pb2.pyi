@@ -5,6 +5,7 @@ What is promised, and what people agreed to."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -554,3 +555,104 @@ class ConsentChange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConsentChange: _TypeAlias = ConsentChange  # noqa: Y015
+
+@_typing.final
+class ListHoldingsRequest(_message.Message):
+    """Asks what is held about people."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHoldingsRequest: _TypeAlias = ListHoldingsRequest  # noqa: Y015
+
+@_typing.final
+class ListHoldingsResponse(_message.Message):
+    """The data map, gathered from the declarations that the services run on; at
+    most a minute old.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDINGS_FIELD_NUMBER: _builtins.int
+    SILENT_HOLDERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def holdings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Holding]:
+        """What is held, by holder and category."""
+
+    @_builtins.property
+    def silent_holders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Services that did not answer, such as `billing`: what they hold is missing
+        here.
+        """
+
+    def __init__(
+        self,
+        *,
+        holdings: _abc.Iterable[Global___Holding] | None = ...,
+        silent_holders: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holdings", b"holdings", "silent_holders", b"silent_holders"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHoldingsResponse: _TypeAlias = ListHoldingsResponse  # noqa: Y015
+
+@_typing.final
+class Holding(_message.Message):
+    """Data of one category that one service holds, for one purpose and time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDER_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
+    RETENTION_LIMIT_FIELD_NUMBER: _builtins.int
+    ERASURE_FIELD_NUMBER: _builtins.int
+    holder: _builtins.str
+    """The service, such as `identity`."""
+    category: _builtins.str
+    """What kind of personal data, such as `EMAIL`."""
+    purpose: _builtins.str
+    """What for, such as `AUTHENTICATION`."""
+    basis: _builtins.str
+    """The legal ground in GDPR Article 6, such as `6(1)(b)`."""
+    retention: _builtins.str
+    """How long, such as `while the account lives`."""
+    erasure: _builtins.str
+    """What erasing the person does to it, such as `DELETE`; or it is made
+    anonymous, or retained under a pseudonym as long as `retention` says.
+    """
+    @_builtins.property
+    def retention_limit(self) -> _duration_pb2.Duration:
+        """The longest time, where there is one."""
+
+    def __init__(
+        self,
+        *,
+        holder: _builtins.str = ...,
+        category: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        basis: _builtins.str = ...,
+        retention: _builtins.str = ...,
+        retention_limit: _duration_pb2.Duration | None = ...,
+        erasure: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retention_limit", b"retention_limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "category", b"category", "erasure", b"erasure", "holder", b"holder", "purpose", b"purpose", "retention", b"retention", "retention_limit", b"retention_limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Holding: _TypeAlias = Holding  # noqa: Y015

@@ -50,6 +50,11 @@ class PrivacyServiceStub:
                 request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListAcceptancesRequest.SerializeToString,
                 response_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListAcceptancesResponse.FromString,
                 _registered_method=True)
+        self.ListHoldings = channel.unary_unary(
+                '/crafiq.privacy.v1.PrivacyService/ListHoldings',
+                request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListHoldingsRequest.SerializeToString,
+                response_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListHoldingsResponse.FromString,
+                _registered_method=True)
         self.GetConsents = channel.unary_unary(
                 '/crafiq.privacy.v1.PrivacyService/GetConsents',
                 request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetConsentsRequest.SerializeToString,
@@ -82,6 +87,14 @@ class PrivacyServiceServicer:
 
     def ListAcceptances(self, request, context):
         """What the caller agreed to, and when.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHoldings(self, request, context):
+        """What is held about people: of which category, where, for which purpose,
+        on which legal ground, how long, and what erasing does to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,6 +133,11 @@ def add_PrivacyServiceServicer_to_server(servicer, server):
                     servicer.ListAcceptances,
                     request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListAcceptancesRequest.FromString,
                     response_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListAcceptancesResponse.SerializeToString,
+            ),
+            'ListHoldings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHoldings,
+                    request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListHoldingsRequest.FromString,
+                    response_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListHoldingsResponse.SerializeToString,
             ),
             'GetConsents': grpc.unary_unary_rpc_method_handler(
                     servicer.GetConsents,
@@ -214,6 +232,33 @@ class PrivacyService:
             '/crafiq.privacy.v1.PrivacyService/ListAcceptances',
             crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListAcceptancesRequest.SerializeToString,
             crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListAcceptancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHoldings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.privacy.v1.PrivacyService/ListHoldings',
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListHoldingsRequest.SerializeToString,
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ListHoldingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class PrivacyServiceStub:
     """Every version there was, newest first, without text."""
     ListAcceptances: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.ListAcceptancesRequest, _privacy_pb2.ListAcceptancesResponse]
     """What the caller agreed to, and when."""
+    ListHoldings: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.ListHoldingsRequest, _privacy_pb2.ListHoldingsResponse]
+    """What is held about people: of which category, where, for which purpose,
+    on which legal ground, how long, and what erasing does to it.
+    """
     GetConsents: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.GetConsentsRequest, _privacy_pb2.Consents]
     """What the caller allows, with the texts to show, and the ledger of every
     change, which the caller can verify: see ConsentChange.
@@ -59,6 +63,10 @@ class PrivacyServiceAsyncStub(PrivacyServiceStub):
     """Every version there was, newest first, without text."""
     ListAcceptances: _aio.UnaryUnaryMultiCallable[_privacy_pb2.ListAcceptancesRequest, _privacy_pb2.ListAcceptancesResponse]  # type: ignore[assignment]
     """What the caller agreed to, and when."""
+    ListHoldings: _aio.UnaryUnaryMultiCallable[_privacy_pb2.ListHoldingsRequest, _privacy_pb2.ListHoldingsResponse]  # type: ignore[assignment]
+    """What is held about people: of which category, where, for which purpose,
+    on which legal ground, how long, and what erasing does to it.
+    """
     GetConsents: _aio.UnaryUnaryMultiCallable[_privacy_pb2.GetConsentsRequest, _privacy_pb2.Consents]  # type: ignore[assignment]
     """What the caller allows, with the texts to show, and the ledger of every
     change, which the caller can verify: see ConsentChange.
@@ -94,6 +102,16 @@ class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_privacy_pb2.ListAcceptancesResponse, _abc.Awaitable[_privacy_pb2.ListAcceptancesResponse]]:
         """What the caller agreed to, and when."""
+
+    @_abc_1.abstractmethod
+    def ListHoldings(
+        self,
+        request: _privacy_pb2.ListHoldingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_privacy_pb2.ListHoldingsResponse, _abc.Awaitable[_privacy_pb2.ListHoldingsResponse]]:
+        """What is held about people: of which category, where, for which purpose,
+        on which legal ground, how long, and what erasing does to it.
+        """
 
     @_abc_1.abstractmethod
     def GetConsents(

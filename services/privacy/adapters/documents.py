@@ -1,4 +1,4 @@
-"""The documents that are packaged with the code: the outside of this service that lawyers write."""
+"""The documents that are packaged with the code: written by lawyers, outside of this service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.privacy.domain import Document, DocumentKind
 
-DOCUMENTS = Path(__file__).parent / "documents"
+DOCUMENTS = Path(__file__).parents[1] / "documents"
 
 
 def packaged(folder: Path = DOCUMENTS) -> list[Document]:
