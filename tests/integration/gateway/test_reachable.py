@@ -127,7 +127,7 @@ async def test_a_slash_in_disguise_is_refused(gateway: Gateway, upstream: Upstre
 async def test_another_method_is_not_found(
     http: aiohttp.ClientSession, somebody: dict[str, str], upstream: Upstream, method: str
 ) -> None:
-    async with http.request(method, "/v1/assets/a1", headers=somebody) as answer:
+    async with http.request(method, "/v1/models", headers=somebody) as answer:
         assert answer.status == 404
     assert upstream.reached == []
 
