@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
 import subprocess
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,14 @@ CODE = ("chassis", "promises", "services", "sandbox", "cli", "deploy", "tools")
 FILE_LINES = 300
 FUNCTION_LINES = 30
 MAIN_LINES = 80
-PACKAGE_LINES = {"chassis": 2000, "promises": 1500}
+# Lines of code: without blanks, comments and docstrings (docs/adr/0009-what-the-budgets-count.md).
+PACKAGE_LINES = {
+    "chassis": 2300,  # 2,000 before dead letters and revocations came; the record says what would leave next
+    "promises": 1500,
+}
+NO_CODE = {
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
+}  # fmt: skip
 # Over budget, each with its reason.
 LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {
@@ -42,6 +51,23 @@ def _name(path: Path) -> str:
 
 def _lines(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def _code_lines(path: Path) -> int:
+    """Lines on which something stands that runs."""
+    text = path.read_text(encoding="utf-8")
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in NO_CODE:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
+            lines.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(lines)
 
 
 def test_there_is_code_to_check() -> None:
@@ -78,8 +104,16 @@ def _docstring_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 @pytest.mark.parametrize(("package", "budget"), PACKAGE_LINES.items())
 def test_the_shared_packages_stay_small(package: str, budget: int) -> None:
-    total = sum(_lines(f) for f in _python_files() if f.relative_to(ROOT).parts[0] == package)
-    assert 0 < total <= budget
+    total = sum(_code_lines(f) for f in _python_files() if f.relative_to(ROOT).parts[0] == package)
+    assert 0 < total <= budget, "Simplify, or move what only one service needs to that service."
+
+
+def test_what_explains_code_does_not_count_as_code(tmp_path: Path) -> None:
+    file = tmp_path / "some.py"
+    file.write_text(
+        '"""What it is.\n\nAt length."""\n\n# Why.\nA = (\n    1,  # one\n)\n\n\ndef f():\n    """It."""\n'
+    )
+    assert _code_lines(file) == 4
 
 
 def test_nothing_is_left_for_later_without_a_name() -> None:
