@@ -34,13 +34,14 @@ async def show(local: Local) -> None:
         print("`crafiq dead-letters list` shows what could not be handled.")
     async with local.bus() as bus:
         queues, nats = await _queues(bus.jsm()), bus.connected_server_version
+        nats_version = f"{nats.major}.{nats.minor}.{nats.patch}"
     print()
     print_table([("stream", "consumer", "messages", "waiting", "in hand", "again"), *queues], left=2)
     async with local.database(SERVICES[0]) as db:
         postgres = (await db.one(SERVER))["version"]
     ours = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"]
-    installed = [f"{name} {version(package)}" for name, package in SERVERS]
-    print(f"\nVersions {', '.join([f'Crafiq {ours}', f'PostgreSQL {postgres}', f'NATS {nats}', *installed])}")
+    asked = [f"Crafiq {ours}", f"PostgreSQL {postgres}", f"NATS {nats_version}"]
+    print(f"\nVersions {', '.join([*asked, *(f'{name} {version(package)}' for name, package in SERVERS)])}")
 
 
 async def _behind(local: Local, service: str) -> tuple[str, ...]:

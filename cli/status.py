@@ -42,7 +42,7 @@ def status() -> int:
     except NotUpError as down:
         print(down)
         return NOT_RUNNING
-    print(_endpoints(local))
+    print(f"\n{_endpoints(local)}")
     return 0
 
 

@@ -124,4 +124,6 @@ async def test_status_counts_what_waits(crafiq: Crafiq, dead: str) -> None:
     [queue] = [line for line in lines if line[:2] == ["IDENTITY", "privacy"]]
     assert int(queue[2]) >= 1
     assert queue[3:5] == ["0", "0"]
-    assert any(line[:2] == ["Versions", "Crafiq"] for line in lines)
+    [versions] = [line for line in said.stdout.splitlines() if line.startswith("Versions Crafiq ")]
+    assert ", NATS 2." in versions
+    assert ", PostgreSQL 18." in versions
