@@ -24,6 +24,7 @@ from tests.integration.in_process import Neighbours
 from tests.integration.privacy.conftest import Sql, verified
 from tests.support import eventually
 
+pytestmark = pytest.mark.timeout(120)  # each command is a Python of its own
 ROOT = Path(__file__).resolve().parents[3]
 Said: TypeAlias = "subprocess.CompletedProcess[str]"
 Crafiq: TypeAlias = Callable[..., Awaitable[Said]]
