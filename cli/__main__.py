@@ -14,6 +14,25 @@ from deploy.local.infra import SERVICES
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers the exit code."""
+    parser = _parser()
+    told = parser.parse_args(arguments)
+    match told.command:
+        case "up":
+            return asyncio.run(lifecycle.up(_named(told.services), with_parent=told.with_parent))
+        case "down":
+            return lifecycle.down()
+        case "status":
+            return status.status()
+        case "dead-letters":
+            services = [told.service] if told.service else SERVICES
+            return deadletters.run(told.act, told.id, services, everything=told.all)
+        case "demo":
+            return _demo(told.file, told.prompt)
+    parser.print_help()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="crafiq", description="The local platform.")
     commands = parser.add_subparsers(dest="command", metavar="up|down|status|dead-letters|demo|help")
     up = commands.add_parser("up", help="start everything and stay until Ctrl-C")
@@ -32,21 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_argument("--file", type=Path, help="the picture; without it, the example photo")
     demo.add_argument("--prompt", help="what to make")
     commands.add_parser("help", help="show this")
-    told = parser.parse_args(arguments)
-    match told.command:
-        case "up":
-            return asyncio.run(lifecycle.up(_named(told.services), with_parent=told.with_parent))
-        case "down":
-            return lifecycle.down()
-        case "status":
-            return status.status()
-        case "dead-letters":
-            services = [told.service] if told.service else SERVICES
-            return deadletters.run(told.act, told.id, services, everything=told.all)
-        case "demo":
-            return _demo(told.file, told.prompt)
-    parser.print_help()
-    return 0
+    return parser
 
 
 def _named(services: str | None) -> list[str]:
