@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-READY_SECONDS = 60
+READY_SECONDS, STOPPED_SECONDS = 60, 30
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Running:
     @property
     def gateway(self) -> str:
         return str(self.endpoints["gateway"])
+
+    def stop(self) -> None:
+        """As Ctrl-C does: everything under way ends, everything buffered is written."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(STOPPED_SECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +59,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield Running(_wait_until_ready(state, process), state, process)
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        process.wait(STOPPED_SECONDS)
 
 
 def _wait_until_ready(state: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:

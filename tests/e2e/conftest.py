@@ -25,6 +25,15 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("CRAFIQ_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
+LAST = "test_no_log_trace_or_event_holds_a_personal_value_of_the_whole_suite"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """That one comes when everybody else has used the platform, because it stops it."""
+    items.sort(key=lambda item: item.name == LAST)
+
+
 @pytest.fixture
 async def http(platform: Running) -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:

@@ -28,11 +28,12 @@ def all_used() -> frozenset[str]:
 
 
 def spellings(value: str) -> set[bytes]:
-    """A value as it may stand in a log: as it is, as JSON, in a URL, in base64."""
+    """A value as it may stand in a log: as it is, as JSON or Python, in a URL, in base64."""
     plain = value.encode("utf-8", "replace")
     return {
         plain,
         json.dumps(value)[1:-1].encode(),
+        repr(value)[1:-1].encode(),
         quote(value, safe="").encode(),
         base64.b64encode(plain).rstrip(b"="),
     }

@@ -10,7 +10,7 @@ from typing import Any
 # Where code lives, how tracebacks begin, what errors of Python and of libraries are called.
 INSIDE = re.compile(
     r"Traceback|File \"|\w\.py\b|_pb2|asyncpg|sqlalchemy|aiohttp|\bgrpc\.|\bservices\.|\bchassis\.|"
-    r"\bpromises\.|0x[0-9a-f]{6,}|[a-z]\w*Exception|[A-Za-z]+Error\b"
+    r"\bpromises\.|\b0x[0-9a-f]{6,}|\b\w{1,60}(?:Exception|Error)\b"
 )
 SENTENCE = re.compile(r"\S.{8,600}[.!?]", re.DOTALL)
 INFO = "type.googleapis.com/google.rpc.ErrorInfo"
