@@ -81,7 +81,8 @@ class Elsewhere:
 @asynccontextmanager
 async def billing(infra: Infra, clock: FakeClock, keys: SigningKeys, line: Line) -> AsyncIterator[Elsewhere]:
     url = f"tls://127.0.0.1:{line.port}"
-    settings = Settings(**(settings_for(infra, "billing") | {"nats_url": url}))
+    told = settings_for(infra, "billing", peers={"generation": "127.0.0.1:1"}) | {"nats_url": url}
+    settings = Settings(**told)
     async with Service("billing", settings, metadata=Row.metadata, clock=clock, jwks=keys.jwks) as service:
         compose(service, settings)
         async with (

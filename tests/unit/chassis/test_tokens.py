@@ -187,3 +187,16 @@ async def test_only_so_many_tokens_are_remembered() -> None:
     for token in (first, second, first, third):
         assert await verifier.check(token)
     assert [verifier.tokens.known(t) is not None for t in (first, second, third)] == [True, False, True]
+
+
+def test_a_revocation_is_forgotten_when_no_token_is_left_to_revoke() -> None:
+    clock = FakeClock()
+    revocations = Revocations(clock)
+    early, again, late = uuid4(), uuid4(), uuid4()
+    for session in (early, again):
+        revocations.add(session, clock.now() + timedelta(minutes=5))
+    clock.forward(timedelta(minutes=3))
+    revocations.add(again, clock.now() + timedelta(minutes=5))
+    clock.forward(timedelta(minutes=2))
+    revocations.add(late, clock.now() + timedelta(minutes=5))
+    assert [each in revocations for each in (early, again, late)] == [False, True, True]
