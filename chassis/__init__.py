@@ -2,6 +2,6 @@
 
 import gc
 
-# At the threshold of 700 that Python has, a start looks 290 times for garbage that imports do not make, 0.16 s
-# of processor time; at run time nearly everything that a call leaves behind is freed by counting alone.
+# At the threshold of 700 that Python has, a start looks 290 times for garbage that imports do not make,
+# 0.16 s of processor time; at run time nearly all that a call leaves behind is freed by counting alone.
 gc.set_threshold(50_000, 20, 100)
