@@ -35,8 +35,8 @@ class Gateway:
         if settings.gateway_tls_port:
             ports.take_exactly("gateway_tls", settings.gateway_tls_port)
 
-    def program(self, certificates: Certificates, upstreams: Mapping[str, str]) -> Program:
-        """How it is run in front of these services (name to host:port)."""
+    def program(self, certificates: Certificates, upstreams: Mapping[str, str], s3: str) -> Program:
+        """How it is run in front of these services and of storage (host:port)."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         config = gateway.build(
             (ROOT / "gen" / "crafiq.binpb").read_bytes(),
@@ -47,6 +47,7 @@ class Gateway:
             out_dir=self._folder,
             origins=self.origins,
             limit_factor=self._settings.gateway_limit_factor,
+            s3=s3,
         )
         _, *options = gateway.command(config)
         return Program(

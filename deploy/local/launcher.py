@@ -94,4 +94,4 @@ class Platform(Infra):
         await self.fleet.run(self.topology.service(name), self.ports, name, f"{name}.metrics")
 
     def _gateway(self) -> Program:
-        return self.gateway.program(self.certificates, self.topology.peers)
+        return self.gateway.program(self.certificates, self.topology.peers, f"127.0.0.1:{self.s3.port}")

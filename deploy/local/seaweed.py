@@ -131,6 +131,8 @@ class Seaweed:
             "identities": [
                 _identity("admin", self.admin_credentials, ["Admin"]),
                 _identity("assets", self.credentials, allowed),
+                # Whoever says nothing reads what is public, if the key is known; nobody lists it.
+                {"name": "anonymous", "actions": [f"Read:{PUBLIC}"]},
             ]
         }
 

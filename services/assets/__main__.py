@@ -14,13 +14,15 @@ from chassis.service import Service, main
 from chassis.settings import ServiceSettings
 from promises.standing import keep_promises
 from services.assets.adapters.buckets import Buckets
+from services.assets.adapters.licence import licence
+from services.assets.adapters.names import Names
 from services.assets.adapters.storage import Places, Storage
 from services.assets.adapters.workshop import Workshop
 from services.assets.consumers import Consumers
 from services.assets.domain import Row
 from services.assets.handler import Desk, Handler
 from services.assets.jobs import Sweeper
-from services.assets.repository import Library, Packs, Uploads
+from services.assets.repository import Library, Packs, Publications, Uploads
 
 
 class Settings(ServiceSettings):
@@ -29,6 +31,7 @@ class Settings(ServiceSettings):
     s3_url: str
     s3_quarantine: str = "crafiq-quarantine"
     s3_library: str = "crafiq-library"
+    s3_public: str = "crafiq-public"
     s3_access_key: SecretStr
     s3_secret_key: SecretStr
     examined: int = 2
@@ -39,20 +42,21 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Desk]:
     """Wire the service; its connections to storage and its threads end when the block does."""
     keys = settings.s3_access_key.get_secret_value(), settings.s3_secret_key.get_secret_value()
     presigner = Presigner(settings.s3_url, *keys, service.clock)
-    blobs, buckets, workshop = (
-        BlobStore(presigner),
-        Buckets(settings.s3_url, *keys),
-        Workshop(settings.examined),
-    )
-    places = Places(settings.s3_quarantine, settings.s3_library)
+    blobs, buckets = BlobStore(presigner), Buckets(settings.s3_url, *keys)
+    workshop = Workshop(settings.examined)
+    places = Places(settings.s3_quarantine, settings.s3_library, settings.s3_public)
     storage = Storage(presigner, blobs, buckets, places)
     pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
-    uploads, library = Uploads(service.db), Library(service.db)
-    desk = Desk(uploads, library, Packs(service.db), storage, workshop, pages, service.clock, service.new_id)
+    db, names = service.db, Names(service.peer("identity"), service.clock)
+    uploads, library, publications = Uploads(db), Library(db), Publications(db)
+    desk = Desk(
+        uploads, library, Packs(db), publications, storage, workshop, names, licence(), settings.public_url,
+        pages, service.clock, service.new_id,
+    )  # fmt: skip
     service.offer(assets_pb2.DESCRIPTOR.services_by_name["AssetsService"], Handler(desk))
     keep_promises(service)
     service.listen(Consumers().subscriptions())
-    sweeper = Sweeper(uploads, library, storage, service.clock)
+    sweeper = Sweeper(uploads, library, publications, storage, service.clock)
     for job in sweeper.jobs():
         service.every(job)
     try:

@@ -8,7 +8,7 @@ from chassis.clock import Clock
 from chassis.jobs import Job
 from services.assets.adapters.storage import Storage
 from services.assets.domain.rows import UPLOAD_OPEN, UPLOAD_REMEMBERED
-from services.assets.repository import Library, Uploads
+from services.assets.repository import Library, Publications, Uploads
 
 WRITING = timedelta(minutes=10)
 """An object that no asset has by then was left by a process that died between writing and commit."""
@@ -18,13 +18,20 @@ BATCH = 1000
 class Sweeper:
     """Ends uploads that nobody completed and removes objects that no row wants."""
 
-    def __init__(self, uploads: Uploads, library: Library, storage: Storage, clock: Clock) -> None:
-        self._uploads, self._library, self._storage, self._clock = uploads, library, storage, clock
+    def __init__(
+        self, uploads: Uploads, library: Library, publications: Publications, storage: Storage, clock: Clock
+    ) -> None:
+        self._uploads, self._library, self._publications = uploads, library, publications
+        self._storage, self._clock = storage, clock
 
     def jobs(self) -> list[Job]:
-        """Both sweeps, each every half a minute."""
+        """The sweeps, each every half a minute."""
         every = timedelta(seconds=30)
-        return [Job("quarantine", every, self.sweep_quarantine), Job("library", every, self.sweep_library)]
+        return [
+            Job("quarantine", every, self.sweep_quarantine),
+            Job("library", every, self.sweep_library),
+            Job("public", every, self.sweep_public),
+        ]
 
     async def sweep_quarantine(self) -> None:
         """End old uploads, then remove what lies in quarantine without an open one.
@@ -44,3 +51,9 @@ class Sweeper:
         while keys := await self._library.loose(self._clock.now() - WRITING, BATCH):
             await self._storage.remove(keys)
             await self._library.forget(keys)
+
+    async def sweep_public(self) -> None:
+        """Remove public bytes that never became a publication; what is one stays."""
+        if abandoned := await self._publications.abandoned(self._clock.now() - WRITING):
+            await self._storage.unpublish(abandoned)
+            await self._publications.forget(abandoned)

@@ -41,6 +41,7 @@ def build(  # noqa: PLR0913 - one place says all that a gateway needs
     metrics_port: int | None = None,
     listen_host: str = "127.0.0.1",
     limit_factor: int = 1,
+    s3: str | None = None,
 ) -> Path:
     """Write `envoy.json` and what it refers to into `out_dir`; answers the path of the first.
 
@@ -51,7 +52,7 @@ def build(  # noqa: PLR0913 - one place says all that a gateway needs
     place = Place(
         listen_host=listen_host, listen_port=listen_port, upstreams=upstreams, tls_dir=tls_dir.resolve(),
         admin_port=admin_port, tls_port=tls_port, metrics_port=metrics_port, out_dir=out_dir.resolve(),
-        origins=origins, limit_factor=limit_factor,
+        origins=origins, limit_factor=limit_factor, s3=s3,
     )  # fmt: skip
     files = parse(descriptor_set)
     place.out_dir.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.gateway import filters, routes, tokens
+from tools.gateway import filters, public, routes, tokens
 from tools.gateway.surface import Rpc
 
 Json = dict[str, Any]
@@ -28,7 +28,7 @@ class Place:
     admin_port: a loopback port; None is a Unix socket in `out_dir`, which only our user can open.
     tls_port: a second, TLS listener with the same certificate. metrics_port: /metrics by mutual TLS, as
     services have it. limit_factor: multiplies every
-    rate limit.
+    rate limit. s3: host:port of storage; what is public there is then readable at /public/.
     """
 
     listen_host: str
@@ -41,6 +41,7 @@ class Place:
     out_dir: Path
     origins: list[str]
     limit_factor: int
+    s3: str | None
 
     @property
     def descriptor(self) -> Path:
@@ -59,7 +60,7 @@ def bootstrap(rpcs: list[Rpc], place: Place) -> Json:
     missing = [service for service in services if service not in place.upstreams]
     if missing:
         raise ValueError(f"The gateway routes to {missing}: give their host:port in `upstreams`.")
-    reachable = routes.route_config(rpcs, place.origins, place.document)
+    reachable = routes.route_config(rpcs, place.origins, place.document, public=place.s3 is not None)
     manager = filters.connection_manager(rpcs, place.descriptor, reachable, place.origins, place.limit_factor)
     listeners = [_listener("outside", _tcp(place.listen_host, place.listen_port), manager)]
     if place.tls_port is not None:
@@ -78,6 +79,7 @@ def bootstrap(rpcs: list[Rpc], place: Place) -> Json:
             "listeners": [*listeners, _jwks_listener(rpcs, place)],
             "clusters": [
                 *(_cluster(service, place) for service in services),
+                *([_storage(place.s3)] if place.s3 else []),
                 _own_cluster(tokens.JWKS_CLUSTER, _pipe(place.out_dir / "jwks.sock")),
                 _own_cluster(ADMIN_CLUSTER, admin),
                 {"name": routes.NOWHERE, "type": "STATIC", "connect_timeout": "1s"},
@@ -165,6 +167,19 @@ def _cluster(service: str, place: Place) -> Json:
                 "explicit_http_config": {"http2_protocol_options": {}},
             }
         },
+    }
+
+
+def _storage(s3: str) -> Json:
+    """HTTP/1.1, as storage speaks it; only what everyone may read passes here."""
+    host, _, port = s3.rpartition(":")
+    bounds = {"max_connections": 256, "max_pending_requests": 1024, "max_requests": MOST_REQUESTS}
+    return {
+        "name": public.CLUSTER,
+        "type": "STATIC" if _is_address(host) else "STRICT_DNS",
+        "connect_timeout": "1s",
+        "load_assignment": _endpoint(public.CLUSTER, _tcp(host, int(port))),
+        "circuit_breakers": {"thresholds": [bounds]},
     }
 
 

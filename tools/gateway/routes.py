@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.gateway import limits, tokens
+from tools.gateway.public import public_bytes
 from tools.gateway.surface import UNARY_SECONDS, Binding, Rpc
 
 Json = dict[str, Any]
@@ -26,11 +27,11 @@ SECURITY_HEADERS = {
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-site",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
-# Services may say otherwise.
+# Services and routes may say otherwise.
 DEFAULT_HEADERS = {
+    "cross-origin-resource-policy": "same-site",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "cache-control": "no-store",
 }
@@ -51,8 +52,10 @@ NOWHERE = "nowhere"
 OVERWRITE, IF_ABSENT = "OVERWRITE_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT"
 
 
-def route_config(rpcs: list[Rpc], origins: list[str], document: Path) -> Json:
+def route_config(rpcs: list[Rpc], origins: list[str], document: Path, *, public: bool = False) -> Json:
     """Everything reachable, verb templates first; `document` is the file to answer at /openapi.json.
+
+    `public`: whether the bytes of public works are read here as well.
 
     Raises ValueError for two rules with the same paths.
     """
@@ -64,6 +67,7 @@ def route_config(rpcs: list[Rpc], origins: list[str], document: Path) -> Json:
         "routes": [
             _health(),
             _document(document),
+            *({**route, "typed_per_filter_config": NOT_TRANSCODED} for route in public_bytes() if public),
             *([_preflight()] if origins else []),
             *(_rest(binding, rpc) for binding, rpc in bindings),
             *(_grpc_web(rpc) for rpc in rpcs),

@@ -33,6 +33,7 @@ def faults(descriptor_set: bytes) -> str:
             tls_dir=folder,
             out_dir=folder / "out",
             origins=["http://localhost:5173"],
+            s3="127.0.0.1:1",
         )
         validate = [*command(config), "--mode", "validate"]
         run = subprocess.run(validate, capture_output=True, text=True, timeout=60, check=False)

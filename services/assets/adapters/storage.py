@@ -1,4 +1,4 @@
-"""Object storage: quarantine, where bytes arrive, and the library, where they stay."""
+"""Object storage: quarantine, where bytes arrive, the library, where they stay, and what is public."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from services.assets.domain.refusals import ContentChanged, UploadNotFinished
 from services.assets.domain.uploads import Upload
 
 LINK_LIVES = timedelta(seconds=60)
+ORIGINAL = "original"
+"""The rendition of a public work that is the work itself."""
 LINK_REPEATS = 30  # seconds in which a link is the same, so that browsers keep what it gave
 
 
@@ -23,10 +25,11 @@ class Places:
 
     quarantine: str
     library: str
+    public: str
 
 
 class Storage:
-    """What assets does with its two buckets. Keys are random and say nothing.
+    """What assets does with its buckets. Keys are random and say nothing.
 
     All methods that speak to storage raise Unavailable if it is not there.
     """
@@ -70,6 +73,15 @@ class Storage:
     async def remove(self, keys: Iterable[UUID]) -> None:
         """Remove from the library."""
         await self._buckets.delete(self._places.library, [str(key) for key in keys])
+
+    async def publish(self, key: UUID, publication: UUID) -> None:
+        """Copy from the library to where everyone may read; raises BlobMissing."""
+        source = self._places.library, str(key)
+        await self._buckets.copy(source, (self._places.public, f"{publication}/{ORIGINAL}"))
+
+    async def unpublish(self, publications: Iterable[UUID]) -> None:
+        """Remove public bytes that came to nothing."""
+        await self._buckets.delete(self._places.public, [f"{each}/{ORIGINAL}" for each in publications])
 
     def link(self, asset: Asset, *, saved_as: str | None = None) -> tuple[str, datetime]:
         """A URL that gives the bytes until a time; `saved_as` is the Content-Disposition they come with."""

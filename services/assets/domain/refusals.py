@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from chassis.errors import (
     Aborted,
+    AlreadyExists,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -121,6 +122,27 @@ class PacksTooMany(ResourceExhausted):
     """As many as a person may have."""
 
     sentence = "You have {limit} packs, and more are not kept: delete one first."
+
+
+class ConfirmationNeeded(FailedPrecondition):
+    """What can't be undone was asked for without saying that it is meant."""
+
+    sentence = (
+        "This makes {what} public under the licence of {licence} for good: the public copy stays when the "
+        "asset or your account is deleted. Send `confirm: true` if you mean it."
+    )
+
+
+class PublicationNotFound(NotFound):
+    """Not there, not any more, or not the caller's to change."""
+
+    sentence = "There is no publication {publication} here; GET /v1/publications lists what there is."
+
+
+class AlreadyPublic(AlreadyExists):
+    """One asset, one publication."""
+
+    sentence = "{asset} is public already, as {publication}."
 
 
 class TitleNotAllowed(InvalidArgument):

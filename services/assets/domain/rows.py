@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from promises.inventory import ACCOUNT, DELETE, Base, Basis, Category, Declaration, Keep, Purpose, inventory
+from promises.inventory import (
+    ACCOUNT,
+    ANONYMISE,
+    DELETE,
+    Base,
+    Basis,
+    Category,
+    Declaration,
+    Keep,
+    Purpose,
+    inventory,
+)
 from promises.tables import standard
 
 UPLOAD_OPEN = timedelta(minutes=45)
@@ -26,6 +37,11 @@ FILE = Declaration(Category.MEDIA, Purpose.STORAGE, Basis.CONTRACT, ACCOUNT, DEL
 """What a file of a person's is: type, length, digest, dimensions."""
 CAME = Declaration(Category.ACTIVITY, Purpose.STORAGE, Basis.CONTRACT, ACCOUNT, DELETE)
 """When a person brought or made it, and from what."""
+
+_OWNED = Keep.until("the owner anonymises the publication, deletes the asset or the account")
+PUBLISHED = Declaration(Category.ACTIVITY, Purpose.PUBLICATION, Basis.CONTRACT, _OWNED, ANONYMISE)
+"""Of what a public work was made, and whether it says who made it."""
+LIKED = Declaration(Category.ACTIVITY, Purpose.PUBLICATION, Basis.CONTRACT, ACCOUNT, DELETE)
 
 _COMPLETED = Keep.until("the upload is completed or has ended", UPLOAD_OPEN)
 _REMEMBERED = Keep.until("the upload is forgotten", UPLOAD_REMEMBERED)

@@ -10,10 +10,12 @@ from uuid import UUID
 from chassis.clock import Clock
 from chassis.errors import Refusal
 from chassis.pages import Pages
+from services.assets.adapters.names import Names
 from services.assets.adapters.storage import Storage
 from services.assets.adapters.workshop import Workshop
 from services.assets.domain.library import Asset, Content
-from services.assets.repository import Library, Packs, Uploads
+from services.assets.domain.publications import Licence
+from services.assets.repository import Library, Packs, Publications, Uploads
 
 LOG = logging.getLogger("crafiq.assets")
 
@@ -25,8 +27,12 @@ class Desk:
     uploads: Uploads
     library: Library
     packs: Packs
+    publications: Publications
     storage: Storage
     workshop: Workshop
+    names: Names
+    licence: Licence
+    public_url: str
     pages: Pages
     clock: Clock
     new_id: Callable[[], UUID]

@@ -66,6 +66,7 @@ class Reading(At):
             rows=removed.rows,
             objects=len(removed.objects) if done else 0,
             objects_pending=0 if done else len(removed.objects),
+            publication=f"publications/{removed.publication}" if removed.publication else "",
         )
         receipt.delete_time.FromDatetime(self._desk.clock.now())
         return assets_pb2.DeleteAssetResponse(receipt=receipt)

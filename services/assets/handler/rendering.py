@@ -7,10 +7,11 @@ from uuid import UUID
 from crafiq.assets.v1 import assets_pb2
 
 from chassis.errors import InvalidRequest, Refusal
+from services.assets.adapters.storage import ORIGINAL
 from services.assets.domain.library import Asset
 from services.assets.domain.packs import Pack
-from services.assets.domain.refusals import AssetNotFound, PackNotFound, UploadNotFound
-from services.assets.repository import Filled
+from services.assets.domain.refusals import AssetNotFound, PackNotFound, PublicationNotFound, UploadNotFound
+from services.assets.repository import Filled, Shown
 
 
 def asset_id(name: str) -> UUID:
@@ -26,6 +27,11 @@ def upload_id(name: str) -> UUID:
 def pack_id(name: str) -> UUID:
     """The id in `packs/{uuid}`; raises PackNotFound."""
     return _id(name, "packs/", PackNotFound(pack=name))
+
+
+def publication_id(name: str) -> UUID:
+    """The id in `publications/{uuid}`; raises PublicationNotFound."""
+    return _id(name, "publications/", PublicationNotFound(publication=name))
 
 
 def account_id(name: str) -> UUID:
@@ -80,3 +86,27 @@ def filled(found: Filled) -> assets_pb2.Pack:
     message = pack(found.pack, len(found.assets))
     message.assets.extend(f"assets/{asset}" for asset in found.assets)
     return message
+
+
+def publication(shown: Shown, public_url: str) -> assets_pb2.Publication:
+    """A public work as everyone sees it; its URLs begin with `public_url`."""
+    row = shown.publication
+    original = assets_pb2.Rendition(
+        kind=ORIGINAL,
+        url=f"{public_url}/public/{row.id}/{ORIGINAL}",
+        content_type=row.content_type,
+        size_bytes=row.size_bytes,
+        width=row.width,
+        height=row.height,
+    )
+    return assets_pb2.Publication(
+        name=row.name,
+        kind=assets_pb2.MediaKind.Value(row.kind),
+        publish_date=row.published_on.isoformat(),
+        sha256=row.sha256,
+        licence_version=row.licence_version,
+        licence_sha256=row.licence_sha256,
+        training_eligible=row.training_eligible,
+        likes=shown.likes,
+        renditions=[original],
+    )

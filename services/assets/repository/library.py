@@ -70,6 +70,14 @@ OF_ASSET = Statement(
 )
 OBJECTS_OF = Statement(text("SELECT key FROM objects WHERE asset = :asset"), scalar)
 FORGET_UPLOAD = Statement(text("DELETE FROM uploads WHERE asset = :asset AND account = :owner"))
+# It stays public, and is nobody's from now on.
+LET_GO = Statement(
+    text(
+        "UPDATE publications SET account = NULL, asset = NULL, attribution = NULL WHERE asset = :asset "
+        "RETURNING id"
+    ),
+    scalar,
+)
 DELETE = Statement(text("DELETE FROM assets WHERE id = :asset"))
 
 THE_END = datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1)
@@ -88,10 +96,11 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """How many rows went with an asset, and the keys of the objects that are nobody's now."""
+    """How many rows went with an asset, the objects that are nobody's now, and the publication that is."""
 
     rows: int
     objects: tuple[UUID, ...]
+    publication: UUID | None
 
 
 class Library:
@@ -154,8 +163,9 @@ class Library:
             rows = await tx.one(OF_ASSET, asset=asset)
             objects = await tx.all(OBJECTS_OF, asset=asset)
             rows += await tx.execute(FORGET_UPLOAD, asset=asset, owner=account)
+            publication = await tx.first(LET_GO, asset=asset)
             await tx.execute(DELETE, asset=asset)
-        return Removed(rows, tuple(objects))
+        return Removed(rows, tuple(objects), publication)
 
     async def note(self, key: UUID, now: datetime) -> None:
         """An object is about to be written under this key."""

@@ -28,7 +28,8 @@ from tests.unit.assets import makers
 def sweeper(world: World, later: timedelta = timedelta()) -> Sweeper:
     """The sweeper as it will be some time from now."""
     desk = world.desk
-    return Sweeper(desk.uploads, desk.library, desk.storage, FakeClock(datetime.now(UTC) + later))
+    clock = FakeClock(datetime.now(UTC) + later)
+    return Sweeper(desk.uploads, desk.library, desk.publications, desk.storage, clock)
 
 
 @asynccontextmanager

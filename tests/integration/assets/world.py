@@ -17,6 +17,7 @@ import asyncpg
 import grpc.aio
 from crafiq.assets.v1 import assets_pb2, assets_pb2_grpc
 from crafiq.identity.v1 import events_pb2 as identity
+from crafiq.identity.v1 import identity_pb2, identity_pb2_grpc
 from minio import Minio
 
 from chassis import events
@@ -32,7 +33,7 @@ from tests.support import Tokens, eventually, running
 ROOT = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("CRAFIQ_TEST_DATA", ROOT.parent / "shared" / "data"))
 REQUEST_KEY = secrets.token_hex(32)
-QUARANTINE, LIBRARY = "crafiq-quarantine", "crafiq-library"
+QUARANTINE, LIBRARY, PUBLIC = "crafiq-quarantine", "crafiq-library", "crafiq-public"
 CHUNK = 262_144
 
 
@@ -108,6 +109,22 @@ class Person:
         return body
 
 
+class Identity(identity_pb2_grpc.IdentityServiceServicer):
+    """The user names that identity knows, by account; `asked` counts the questions."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        self.asked = 0
+
+    async def BatchGetPublicProfiles(
+        self, request: identity_pb2.BatchGetPublicProfilesRequest, _context: Any
+    ) -> identity_pb2.BatchGetPublicProfilesResponse:
+        self.asked += 1
+        known = {each: self.names[each] for each in request.accounts if each in self.names}
+        profiles = [identity_pb2.PublicProfile(account=a, username=n) for a, n in known.items()]
+        return identity_pb2.BatchGetPublicProfilesResponse(profiles=profiles)
+
+
 class World:
     """A service with a database of its own; `desk` is what it works with."""
 
@@ -119,6 +136,7 @@ class World:
         host = infra.s3.url.removeprefix("http://")
         self.s3 = Minio(host, admin.access, admin.secret, secure=False, region="us-east-1")
         self.address = ""
+        self.identity, self.identity_address = Identity(), ""
         self._channels: dict[tuple[str, str], Any] = {}
 
     def settings(self, **more: Any) -> Settings:
@@ -131,6 +149,7 @@ class World:
             "database_url": self.database,
             "nats_password": self.infra.nats.password("assets"),
             "request_key": REQUEST_KEY,
+            "peers": {"identity": self.identity_address},
             "s3_url": self.infra.s3.url,
             "s3_access_key": self.infra.s3.credentials.access,
             "s3_secret_key": self.infra.s3.credentials.secret,
@@ -141,8 +160,9 @@ class World:
     @asynccontextmanager
     async def serving(self, **more: Any) -> AsyncIterator[Service]:
         """The service in this process."""
-        settings = self.settings(**more)
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._knowing_names())
+            settings = self.settings(**more)
             service = await stack.enter_async_context(
                 Service("assets", settings, metadata=Row.metadata, jwks=self.tokens.jwks)
             )
@@ -150,6 +170,21 @@ class World:
             self.address = await stack.enter_async_context(running(service))
             stack.push_async_callback(self.hang_up)
             yield service
+
+    @asynccontextmanager
+    async def _knowing_names(self) -> AsyncIterator[None]:
+        """Identity, as far as assets asks it."""
+        folder = self.infra.tls_dir("identity")
+        key, chain, ca = ((folder / name).read_bytes() for name in ("tls.key", "tls.crt", "ca.crt"))
+        server = grpc.aio.server()
+        identity_pb2_grpc.add_IdentityServiceServicer_to_server(self.identity, server)
+        trusted = grpc.ssl_server_credentials([(key, chain)], ca, require_client_auth=True)
+        self.identity_address = f"127.0.0.1:{server.add_secure_port('127.0.0.1:0', trusted)}"
+        await server.start()
+        try:
+            yield
+        finally:
+            await server.stop(0.1)
 
     async def hang_up(self) -> None:
         """Close the channels."""

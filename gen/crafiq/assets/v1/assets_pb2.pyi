@@ -81,6 +81,30 @@ OUTPUT: Origin.ValueType  # 2
 """Made by a vendor."""
 Global___Origin: _TypeAlias = Origin  # noqa: Y015
 
+class _Attribution:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AttributionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Attribution.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ATTRIBUTION_UNSPECIFIED: _Attribution.ValueType  # 0
+    """Not set."""
+    NAMED: _Attribution.ValueType  # 1
+    """Under the user name, as it is at the time."""
+    ANONYMOUS: _Attribution.ValueType  # 2
+    """Under no name."""
+
+class Attribution(_Attribution, metaclass=_AttributionEnumTypeWrapper):
+    """Whether a public work says who made it."""
+
+ATTRIBUTION_UNSPECIFIED: Attribution.ValueType  # 0
+"""Not set."""
+NAMED: Attribution.ValueType  # 1
+"""Under the user name, as it is at the time."""
+ANONYMOUS: Attribution.ValueType  # 2
+"""Under no name."""
+Global___Attribution: _TypeAlias = Attribution  # noqa: Y015
+
 @_typing.final
 class Asset(_message.Message):
     """One thing in a person's library."""
@@ -431,6 +455,7 @@ class DeletionReceipt(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     OBJECTS_FIELD_NUMBER: _builtins.int
     OBJECTS_PENDING_FIELD_NUMBER: _builtins.int
+    PUBLICATION_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     """What was deleted, `assets/{uuid}`; nothing answers to the name any more."""
     rows: _builtins.int
@@ -442,6 +467,10 @@ class DeletionReceipt(_message.Message):
     objects_pending: _builtins.int
     """How many of them storage could not remove yet; they are removed within
     a minute of its return, and nothing gives them out until then.
+    """
+    publication: _builtins.str
+    """`publications/{uuid}` that was made of it, if there is one: it stays
+    public, and nothing says any more whose it was.
     """
     @_builtins.property
     def delete_time(self) -> _timestamp_pb2.Timestamp:
@@ -455,10 +484,11 @@ class DeletionReceipt(_message.Message):
         rows: _builtins.int = ...,
         objects: _builtins.int = ...,
         objects_pending: _builtins.int = ...,
+        publication: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "delete_time", b"delete_time", "objects", b"objects", "objects_pending", b"objects_pending", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "delete_time", b"delete_time", "objects", b"objects", "objects_pending", b"objects_pending", "publication", b"publication", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -537,6 +567,305 @@ class DownloadAssetResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DownloadAssetResponse: _TypeAlias = DownloadAssetResponse  # noqa: Y015
+
+@_typing.final
+class Rendition(_message.Message):
+    """A form in which a public work can be read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """What it is: `original`."""
+    url: _builtins.str
+    """Where its bytes are, for everyone and as long as the work is public."""
+    content_type: _builtins.str
+    """Their type, such as `image/jpeg`."""
+    size_bytes: _builtins.int
+    """Their length."""
+    width: _builtins.int
+    """Width in pixels, for pictures and videos."""
+    height: _builtins.int
+    """Height in pixels, for pictures and videos."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        url: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        width: _builtins.int | None = ...,
+        height: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_height", b"_height", "_width", b"_width", "height", b"height", "width", b"width"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_height", b"_height", "_width", b"_width", "content_type", b"content_type", "height", b"height", "kind", b"kind", "size_bytes", b"size_bytes", "url", b"url", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__height: _TypeAlias = _typing.Literal["height"]  # noqa: Y015
+    _WhichOneofArgType__height: _TypeAlias = _typing.Literal["_height", b"_height"]  # noqa: Y015
+    _WhichOneofReturnType__width: _TypeAlias = _typing.Literal["width"]  # noqa: Y015
+    _WhichOneofArgType__width: _TypeAlias = _typing.Literal["_width", b"_width"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__height) -> _WhichOneofReturnType__height | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__width) -> _WhichOneofReturnType__width | None: ...
+
+Global___Rendition: _TypeAlias = Rendition  # noqa: Y015
+
+@_typing.final
+class Publication(_message.Message):
+    """A public work: a copy of an asset that stays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PUBLISH_DATE_FIELD_NUMBER: _builtins.int
+    USERNAME_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    LICENCE_VERSION_FIELD_NUMBER: _builtins.int
+    LICENCE_SHA256_FIELD_NUMBER: _builtins.int
+    TRAINING_ELIGIBLE_FIELD_NUMBER: _builtins.int
+    LIKES_FIELD_NUMBER: _builtins.int
+    RENDITIONS_FIELD_NUMBER: _builtins.int
+    MINE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`publications/{uuid}`, chosen at random."""
+    kind: Global___MediaKind.ValueType
+    """What kind of thing it is."""
+    publish_date: _builtins.str
+    """The day on which it became public (UTC), such as `2026-03-01`."""
+    username: _builtins.str
+    """Who made it, if they want that said; else empty."""
+    sha256: _builtins.str
+    """SHA-256 of the published bytes, lower-case hex."""
+    licence_version: _builtins.str
+    """Which text of the licence it is under, such as `2025-10-29`."""
+    licence_sha256: _builtins.str
+    """SHA-256 of that text, lower-case hex."""
+    training_eligible: _builtins.bool
+    """Whether it may be used to improve the service: settled when it became
+    public.
+    """
+    likes: _builtins.int
+    """How many like it."""
+    mine: _builtins.bool
+    """Whether it is the caller's own."""
+    asset: _builtins.str
+    """`assets/{uuid}` that it was made of; for the caller's own only."""
+    @_builtins.property
+    def renditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rendition]:
+        """Its forms."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: Global___MediaKind.ValueType = ...,
+        publish_date: _builtins.str = ...,
+        username: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        licence_version: _builtins.str = ...,
+        licence_sha256: _builtins.str = ...,
+        training_eligible: _builtins.bool = ...,
+        likes: _builtins.int = ...,
+        renditions: _abc.Iterable[Global___Rendition] | None = ...,
+        mine: _builtins.bool = ...,
+        asset: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "kind", b"kind", "licence_sha256", b"licence_sha256", "licence_version", b"licence_version", "likes", b"likes", "mine", b"mine", "name", b"name", "publish_date", b"publish_date", "renditions", b"renditions", "sha256", b"sha256", "training_eligible", b"training_eligible", "username", b"username"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Publication: _TypeAlias = Publication  # noqa: Y015
+
+@_typing.final
+class PublishAssetRequest(_message.Message):
+    """Makes an asset public."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CONFIRM_FIELD_NUMBER: _builtins.int
+    ATTRIBUTION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`assets/{uuid}`."""
+    confirm: _builtins.bool
+    """Has to be true: it can't be undone."""
+    attribution: Global___Attribution.ValueType
+    """Whether it says who made it."""
+    request_id: _builtins.str
+    """Asked again with the same id, the answer is the same publication."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        confirm: _builtins.bool = ...,
+        attribution: Global___Attribution.ValueType = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution", b"attribution", "confirm", b"confirm", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublishAssetRequest: _TypeAlias = PublishAssetRequest  # noqa: Y015
+
+@_typing.final
+class ListPublicationsRequest(_message.Message):
+    """Asks for a page of what is public."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MINE_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most 100; larger is taken as 100."""
+    page_token: _builtins.str
+    """From the page before."""
+    mine: _builtins.bool
+    """Only the caller's own, who has to be signed in."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        mine: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mine", b"mine", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPublicationsRequest: _TypeAlias = ListPublicationsRequest  # noqa: Y015
+
+@_typing.final
+class ListPublicationsResponse(_message.Message):
+    """One page of what is public."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLICATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def publications(self) -> _containers.RepeatedCompositeFieldContainer[Global___Publication]:
+        """The works, in no order that means anything."""
+
+    def __init__(
+        self,
+        *,
+        publications: _abc.Iterable[Global___Publication] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "publications", b"publications"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPublicationsResponse: _TypeAlias = ListPublicationsResponse  # noqa: Y015
+
+@_typing.final
+class GetPublicationRequest(_message.Message):
+    """Asks for one public work."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`publications/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPublicationRequest: _TypeAlias = GetPublicationRequest  # noqa: Y015
+
+@_typing.final
+class LikePublicationRequest(_message.Message):
+    """Likes a public work."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`publications/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LikePublicationRequest: _TypeAlias = LikePublicationRequest  # noqa: Y015
+
+@_typing.final
+class UnlikePublicationRequest(_message.Message):
+    """Takes a like back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`publications/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnlikePublicationRequest: _TypeAlias = UnlikePublicationRequest  # noqa: Y015
+
+@_typing.final
+class AnonymisePublicationRequest(_message.Message):
+    """Lets go of a public work."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`publications/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnonymisePublicationRequest: _TypeAlias = AnonymisePublicationRequest  # noqa: Y015
 
 @_typing.final
 class Pack(_message.Message):

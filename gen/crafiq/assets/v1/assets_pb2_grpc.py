@@ -71,6 +71,36 @@ class AssetsServiceStub:
                 request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DownloadAssetRequest.SerializeToString,
                 response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DownloadAssetResponse.FromString,
                 _registered_method=True)
+        self.PublishAsset = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/PublishAsset',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.PublishAssetRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.FromString,
+                _registered_method=True)
+        self.ListPublications = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/ListPublications',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPublicationsRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPublicationsResponse.FromString,
+                _registered_method=True)
+        self.GetPublication = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/GetPublication',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.GetPublicationRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.FromString,
+                _registered_method=True)
+        self.LikePublication = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/LikePublication',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.LikePublicationRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.FromString,
+                _registered_method=True)
+        self.UnlikePublication = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/UnlikePublication',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.UnlikePublicationRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.FromString,
+                _registered_method=True)
+        self.AnonymisePublication = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/AnonymisePublication',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.AnonymisePublicationRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.FromString,
+                _registered_method=True)
         self.CreatePack = channel.unary_unary(
                 '/crafiq.assets.v1.AssetsService/CreatePack',
                 request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.CreatePackRequest.SerializeToString,
@@ -174,6 +204,50 @@ class AssetsServiceServicer:
 
     def DownloadAsset(self, request, context):
         """A URL that gives the bytes for a minute.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishAsset(self, request, context):
+        """Makes a public copy of an asset, for good: it stays when the asset or the
+        account is deleted. Asked again with the same id, the answer is the same.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPublications(self, request, context):
+        """Lists what is public, in an order that says nothing about when.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPublication(self, request, context):
+        """One public work.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LikePublication(self, request, context):
+        """Likes a public work; asked again, nothing changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnlikePublication(self, request, context):
+        """Takes the like back; asked again, nothing changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AnonymisePublication(self, request, context):
+        """Lets go of a public work of the caller's, for good: it stays public, and
+        nothing says any more whose it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -290,6 +364,36 @@ def add_AssetsServiceServicer_to_server(servicer, server):
                     servicer.DownloadAsset,
                     request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DownloadAssetRequest.FromString,
                     response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DownloadAssetResponse.SerializeToString,
+            ),
+            'PublishAsset': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishAsset,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.PublishAssetRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.SerializeToString,
+            ),
+            'ListPublications': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPublications,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPublicationsRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPublicationsResponse.SerializeToString,
+            ),
+            'GetPublication': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPublication,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.GetPublicationRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.SerializeToString,
+            ),
+            'LikePublication': grpc.unary_unary_rpc_method_handler(
+                    servicer.LikePublication,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.LikePublicationRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.SerializeToString,
+            ),
+            'UnlikePublication': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnlikePublication,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.UnlikePublicationRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.SerializeToString,
+            ),
+            'AnonymisePublication': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnonymisePublication,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.AnonymisePublicationRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.SerializeToString,
             ),
             'CreatePack': grpc.unary_unary_rpc_method_handler(
                     servicer.CreatePack,
@@ -532,6 +636,168 @@ class AssetsService:
             '/crafiq.assets.v1.AssetsService/DownloadAsset',
             crafiq_dot_assets_dot_v1_dot_assets__pb2.DownloadAssetRequest.SerializeToString,
             crafiq_dot_assets_dot_v1_dot_assets__pb2.DownloadAssetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishAsset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/PublishAsset',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.PublishAssetRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPublications(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/ListPublications',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPublicationsRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPublicationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPublication(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/GetPublication',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.GetPublicationRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LikePublication(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/LikePublication',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.LikePublicationRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnlikePublication(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/UnlikePublication',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.UnlikePublicationRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnonymisePublication(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/AnonymisePublication',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.AnonymisePublicationRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.Publication.FromString,
             options,
             channel_credentials,
             insecure,

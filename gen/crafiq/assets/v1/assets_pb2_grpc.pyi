@@ -54,6 +54,22 @@ class AssetsServiceStub:
     """
     DownloadAsset: _grpc.UnaryUnaryMultiCallable[_assets_pb2.DownloadAssetRequest, _assets_pb2.DownloadAssetResponse]
     """A URL that gives the bytes for a minute."""
+    PublishAsset: _grpc.UnaryUnaryMultiCallable[_assets_pb2.PublishAssetRequest, _assets_pb2.Publication]
+    """Makes a public copy of an asset, for good: it stays when the asset or the
+    account is deleted. Asked again with the same id, the answer is the same.
+    """
+    ListPublications: _grpc.UnaryUnaryMultiCallable[_assets_pb2.ListPublicationsRequest, _assets_pb2.ListPublicationsResponse]
+    """Lists what is public, in an order that says nothing about when."""
+    GetPublication: _grpc.UnaryUnaryMultiCallable[_assets_pb2.GetPublicationRequest, _assets_pb2.Publication]
+    """One public work."""
+    LikePublication: _grpc.UnaryUnaryMultiCallable[_assets_pb2.LikePublicationRequest, _assets_pb2.Publication]
+    """Likes a public work; asked again, nothing changes."""
+    UnlikePublication: _grpc.UnaryUnaryMultiCallable[_assets_pb2.UnlikePublicationRequest, _assets_pb2.Publication]
+    """Takes the like back; asked again, nothing changes."""
+    AnonymisePublication: _grpc.UnaryUnaryMultiCallable[_assets_pb2.AnonymisePublicationRequest, _assets_pb2.Publication]
+    """Lets go of a public work of the caller's, for good: it stays public, and
+    nothing says any more whose it was.
+    """
     CreatePack: _grpc.UnaryUnaryMultiCallable[_assets_pb2.CreatePackRequest, _assets_pb2.Pack]
     """Makes a pack: an ordered selection of the caller's assets. An asset may be
     in many packs.
@@ -107,6 +123,22 @@ class AssetsServiceAsyncStub(AssetsServiceStub):
     """
     DownloadAsset: _aio.UnaryUnaryMultiCallable[_assets_pb2.DownloadAssetRequest, _assets_pb2.DownloadAssetResponse]  # type: ignore[assignment]
     """A URL that gives the bytes for a minute."""
+    PublishAsset: _aio.UnaryUnaryMultiCallable[_assets_pb2.PublishAssetRequest, _assets_pb2.Publication]  # type: ignore[assignment]
+    """Makes a public copy of an asset, for good: it stays when the asset or the
+    account is deleted. Asked again with the same id, the answer is the same.
+    """
+    ListPublications: _aio.UnaryUnaryMultiCallable[_assets_pb2.ListPublicationsRequest, _assets_pb2.ListPublicationsResponse]  # type: ignore[assignment]
+    """Lists what is public, in an order that says nothing about when."""
+    GetPublication: _aio.UnaryUnaryMultiCallable[_assets_pb2.GetPublicationRequest, _assets_pb2.Publication]  # type: ignore[assignment]
+    """One public work."""
+    LikePublication: _aio.UnaryUnaryMultiCallable[_assets_pb2.LikePublicationRequest, _assets_pb2.Publication]  # type: ignore[assignment]
+    """Likes a public work; asked again, nothing changes."""
+    UnlikePublication: _aio.UnaryUnaryMultiCallable[_assets_pb2.UnlikePublicationRequest, _assets_pb2.Publication]  # type: ignore[assignment]
+    """Takes the like back; asked again, nothing changes."""
+    AnonymisePublication: _aio.UnaryUnaryMultiCallable[_assets_pb2.AnonymisePublicationRequest, _assets_pb2.Publication]  # type: ignore[assignment]
+    """Lets go of a public work of the caller's, for good: it stays public, and
+    nothing says any more whose it was.
+    """
     CreatePack: _aio.UnaryUnaryMultiCallable[_assets_pb2.CreatePackRequest, _assets_pb2.Pack]  # type: ignore[assignment]
     """Makes a pack: an ordered selection of the caller's assets. An asset may be
     in many packs.
@@ -199,6 +231,58 @@ class AssetsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_assets_pb2.DownloadAssetResponse, _abc.Awaitable[_assets_pb2.DownloadAssetResponse]]:
         """A URL that gives the bytes for a minute."""
+
+    @_abc_1.abstractmethod
+    def PublishAsset(
+        self,
+        request: _assets_pb2.PublishAssetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.Publication, _abc.Awaitable[_assets_pb2.Publication]]:
+        """Makes a public copy of an asset, for good: it stays when the asset or the
+        account is deleted. Asked again with the same id, the answer is the same.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPublications(
+        self,
+        request: _assets_pb2.ListPublicationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.ListPublicationsResponse, _abc.Awaitable[_assets_pb2.ListPublicationsResponse]]:
+        """Lists what is public, in an order that says nothing about when."""
+
+    @_abc_1.abstractmethod
+    def GetPublication(
+        self,
+        request: _assets_pb2.GetPublicationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.Publication, _abc.Awaitable[_assets_pb2.Publication]]:
+        """One public work."""
+
+    @_abc_1.abstractmethod
+    def LikePublication(
+        self,
+        request: _assets_pb2.LikePublicationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.Publication, _abc.Awaitable[_assets_pb2.Publication]]:
+        """Likes a public work; asked again, nothing changes."""
+
+    @_abc_1.abstractmethod
+    def UnlikePublication(
+        self,
+        request: _assets_pb2.UnlikePublicationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.Publication, _abc.Awaitable[_assets_pb2.Publication]]:
+        """Takes the like back; asked again, nothing changes."""
+
+    @_abc_1.abstractmethod
+    def AnonymisePublication(
+        self,
+        request: _assets_pb2.AnonymisePublicationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.Publication, _abc.Awaitable[_assets_pb2.Publication]]:
+        """Lets go of a public work of the caller's, for good: it stays public, and
+        nothing says any more whose it was.
+        """
 
     @_abc_1.abstractmethod
     def CreatePack(
