@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from crafiq.billing.v1 import billing_pb2
+from crafiq.generation.v1.generation_pb2_grpc import GenerationServiceStub
 from pydantic import Field
 
 from chassis.jobs import Job
@@ -12,10 +13,11 @@ from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
 from promises.standing import keep_promises
+from services.billing.adapters import Jobs
 from services.billing.consumers import Consumers
 from services.billing.domain import Gift, Row
 from services.billing.handler import Handler
-from services.billing.jobs import Expiry
+from services.billing.jobs import Expiry, StaleHolds
 from services.billing.repository import Ledger
 
 
@@ -40,6 +42,8 @@ def compose(service: Service, settings: Settings) -> None:
     welcome = Gift(settings.sign_up_credits, settings.sign_up_credits_last)
     service.listen(Consumers(ledger, welcome).subscriptions())
     service.every(Job("expire lots", timedelta(minutes=1), Expiry(ledger).run))
+    jobs = Jobs(GenerationServiceStub(service.peer("generation")))
+    service.every(Job("settle stale holds", timedelta(minutes=1), StaleHolds(ledger, jobs).run))
 
 
 async def start() -> None:

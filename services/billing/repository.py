@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, select, text
+from sqlalchemy import ARRAY, Uuid, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
@@ -107,6 +107,18 @@ EXPIRE = Statement(
     INSERT INTO transfers (book, at, transaction, lot, kind, debit, credit, amount)
     SELECT book, :at, (:transactions)[number], lot, 'EXPIRY', 'AVAILABLE', 'EXPIRED', available FROM numbered
     """).bindparams(bindparam("transactions", type_=ARRAY(Uuid)))
+)
+STALE = Statement(
+    select(col(Hold.generation))
+    .where(col(Hold.state) == HoldState.HELD, col(Hold.expires_at) <= bindparam("now"))
+    .order_by(col(Hold.expires_at))
+    .limit(bindparam("rows")),
+    scalar,
+)
+POSTPONE = Statement(
+    update(Hold)
+    .where(col(Hold.generation) == bindparam("of"), col(Hold.state) == HoldState.HELD)
+    .values(expires_at=bindparam("until"))
 )
 ENTRIES = _entries("book = :book")
 ENTRIES_OF_GENERATION = _entries("book = :book AND generation = :generation")
@@ -207,6 +219,14 @@ class Ledger:
         now = self._db.clock.now()
         transactions = [self._db.new_id() for _ in range(rows)]
         return await self._db.execute(EXPIRE, at=now, since=now - LOOK_BACK, transactions=transactions)
+
+    async def stale(self, rows: int) -> list[UUID]:
+        """The generations of up to `rows` holds that stand after their time, the oldest first."""
+        return await self._db.all(STALE, now=self._db.clock.now(), rows=rows)
+
+    async def postpone(self, generation: UUID, by: timedelta) -> None:
+        """Let a hold that stands stand longer, from now on."""
+        await self._db.execute(POSTPONE, of=generation, until=self._db.clock.now() + by)
 
     async def book(self, account: UUID) -> UUID | None:
         """Whose transfers are the person's; None if there is no wallet."""

@@ -28,7 +28,7 @@ from services.generation.repository import Changes, Jobs
 
 
 class Settings(ServiceSettings):
-    """`retry`: the first wait for a vendor; `storing`: the longest one for storage. Seconds; else as Rules."""
+    """`retry`: the first wait for a vendor; `storing`: the longest for storage. Seconds; else as Rules."""
 
     openai_url: str = "https://api.openai.com/v1"
     openai_sandbox: bool = False
@@ -56,13 +56,13 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[None]:
         openai = OpenAI(http, settings.openai_url, secret, OpenAILimits(settings.openai_seconds))
         routes = {"openai": Route("openai", openai, catalogue.vendors["openai"], settings.openai_sandbox)}
         jobs, library = Jobs(service.db, Changes()), AssetsServiceStub(service.peer("assets"))
-        billing, assets = BillingServiceStub(service.peer("billing")), Assets(library, storage, settings.storing)
+        billing = BillingServiceStub(service.peer("billing"))
+        assets = Assets(library, storage, settings.storing)
         desk = Desk(jobs, catalogue.of(routes), routes, library, billing, Pages(key), key)
         service.offer(generation_pb2.DESCRIPTOR.services_by_name["GenerationService"], Handler(desk))
         keep_promises(service)
         service.listen(Consumers().subscriptions())
-        rules = settings.rules()
-        work = Work(jobs, routes, assets, Delivery(jobs, assets, Pictures()), rules)
+        work = Work(jobs, routes, assets, Delivery(jobs, assets, Pictures()), rules := settings.rules())
         service.every(Job("recovery", rules.lease / 6, Recovery(jobs, rules).run))
         service.background(Queue(jobs, work, rules).run)
         service.background(jobs.follow)

@@ -92,3 +92,15 @@ async def test_a_stream_arrives_and_can_be_left(
     events = [base64.b64decode(message["data"]) for message in seen["messages"]]
     assert [event.split(b"\n")[0] for event in events] == [b"id: 1", b"id: 2", b": heartbeat"]
     await upstream.stream_ended.wait()
+
+
+async def test_a_typed_stream_brings_each_state_as_a_message(
+    node: Node, gateway: Gateway, upstream: Upstream, somebody: dict[str, str]
+) -> None:
+    upstream.go_on.set()
+    request = {"name": "generations/g1", "afterSeq": 1}
+    seen = await node.call(gateway.url, f"{GENERATION}/StreamGeneration", request, headers=somebody)
+    assert [message["state"] for message in seen["messages"]] == ["RUNNING", "SUCCEEDED"]
+    assert seen["fault"] is None
+    (call,) = upstream.reached
+    assert call.request.after_seq == 1

@@ -20,8 +20,8 @@ from deploy.local.infra import Infra
 from tests.support import FakeClock, Tokens, calling, running
 
 
-def settings_for(infra: Infra, name: str) -> dict[str, Any]:
-    """The settings of a service on `infra`, free ports."""
+def settings_for(infra: Infra, name: str, **peers: str) -> dict[str, Any]:
+    """The settings of a service on `infra`, free ports; `peers` are addresses by name."""
     return {
         "listen": "127.0.0.1:0",
         "metrics_listen": "127.0.0.1:0",
@@ -30,6 +30,7 @@ def settings_for(infra: Infra, name: str) -> dict[str, Any]:
         "nats_password": infra.nats.password(name),
         "database_url": infra.postgres.dsn(name),
         "request_key": "5c" * 32,
+        "peers": peers,
     }
 
 

@@ -22,6 +22,7 @@ from services.billing.domain.views import (
     Balance,
     Entry,
     Gift,
+    Outcome,
     Placement,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "InsufficientCredits",
     "Lot",
     "NameInvalid",
+    "Outcome",
     "Placement",
     "Row",
     "Transfer",

@@ -19,6 +19,14 @@ class Gift:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a job: whether it ended, and at which price."""
+
+    ended: bool
+    price: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Balance:
     """A person's credits; each that was ever granted is in one of the three, or expired."""
 

@@ -2,14 +2,18 @@
 
 from services.generation.domain.attempts import Attempt, Egress
 from services.generation.domain.catalogue import Catalogue, Model, Task, VendorCard
-from services.generation.domain.conclusions import Rules, Try
+from services.generation.domain.conclusions import Rules, Try, cancel
 from services.generation.domain.jobs import Job, Row, Transition
 from services.generation.domain.names import account_name, generation_id, generation_name, ordered_id
 from services.generation.domain.orders import Quote, Wish, quote
 from services.generation.domain.refusals import (
+    CredentialEnded,
     GenerationNotFound,
+    GenerationUnderWay,
     LastEventIdUnreadable,
     OrderEnded,
+    QueueFull,
+    StateNumberUnknown,
     StreamsTooMany,
 )
 from services.generation.domain.states import AttemptState, FailureReason, JobState, Outcome
@@ -27,9 +31,10 @@ from services.generation.domain.vendors import (
 )
 
 __all__ = [
-    "Attempt", "AttemptState", "Catalogue", "ContentRefused", "Delivered", "Egress", "FailureReason",
-    "GenerationNotFound", "Input", "Job", "JobState", "LastEventIdUnreadable", "Model", "NotAccepted",
-    "Order", "OrderEnded", "Outcome", "Quote", "Result", "RetryPolicy", "Route", "Row", "Rules",
-    "StreamsTooMany", "Task", "Transition", "Try", "Unanswered", "Vendor", "VendorCard", "Wish",
-    "account_name", "generation_id", "generation_name", "ordered_id", "quote",
+    "Attempt", "AttemptState", "Catalogue", "ContentRefused", "CredentialEnded", "Delivered", "Egress",
+    "FailureReason", "GenerationNotFound", "GenerationUnderWay", "Input", "Job", "JobState",
+    "LastEventIdUnreadable", "Model", "NotAccepted", "Order", "OrderEnded", "Outcome", "QueueFull", "Quote",
+    "Result", "RetryPolicy", "Route", "Row", "Rules", "StateNumberUnknown", "StreamsTooMany", "Task",
+    "Transition", "Try", "Unanswered", "Vendor", "VendorCard", "Wish", "account_name", "cancel",
+    "generation_id", "generation_name", "ordered_id", "quote",
 ]  # fmt: skip

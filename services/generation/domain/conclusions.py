@@ -47,6 +47,10 @@ class Try:
         """The job's next state, given the vendor's end of the story."""
         if self.egress is not None:
             self.egress.heard(result)
+        if self.job.cancel_time is not None:
+            # Thrown away, whatever it is; what it cost at the vendor is ours.
+            self.attempt.end(AttemptState.DONE, now, "CANCELLED", result.reference)
+            return self.job.cancel(now)
         match result:
             case Delivered():
                 return self._answered(result, rules, now)
@@ -101,3 +105,16 @@ class Try:
             return self.job.fail(result.reason, now)
         note = f"The vendor could not take it; it is asked again in {max(1, round(wait.total_seconds()))} s."
         return self.job.requeue(wait, note, now)
+
+
+def cancel(job: Job, attempt: Attempt | None, now: datetime) -> Transition | None:
+    """What follows when its owner wants a job no more that has not ended; None if nothing does.
+
+    As long as a vendor may be at work for it, it counts against its owner's share of the workers: else
+    ordering and cancelling in turns would buy vendors' work without limit and without pay.
+    """
+    if attempt is not None and attempt.open:
+        if attempt.sent:
+            return job.recall(now)
+        attempt.end(AttemptState.ABANDONED, now, "CANCELLED")
+    return job.cancel(now)

@@ -43,6 +43,9 @@ MEDIA = Declaration(Category.MEDIA, Purpose.GENERATION, Basis.CONTRACT, ACCOUNT,
 DEED = Declaration(Category.ACTIVITY, Purpose.GENERATION, Basis.CONTRACT, ACCOUNT, DELETE)
 
 WAITING = "Waiting for its turn; the credits are held."
+RECALLED = (
+    "Being cancelled: the vendor can't be called back; what it still sends is thrown away, not charged."
+)
 
 
 class Transition(Row, table=True):
@@ -63,7 +66,8 @@ class Job(Row, table=True):
     """One order of media and its way through the states.
 
     `seq` is the number of its latest state, `attempt` the latest try at a vendor and `attempts` how
-    many there were. `deadline`: when an unknown fate is given up. `trace`: of the request that ordered it.
+    many there were. `deadline`: when an unknown fate is given up. `cancel_time`: when its owner wanted it no
+    more, if a vendor was at it then. `trace`: of the request that ordered it.
     """
 
     __tablename__ = "jobs"
@@ -97,6 +101,7 @@ class Job(Row, table=True):
     attempts: int = plain("a number")
     not_before: datetime = plain("when the queue may look at it again", TIME)
     deadline: datetime | None = plain("when the system gives it up", TIME, default=None)
+    cancel_time: datetime | None = DEED.column(TIME, default=None)
     trace: str = plain("a random id that lives as long as the traces do", Text, default="")
     create_time: datetime = DEED.column(TIME)
     end_time: datetime | None = DEED.column(TIME, default=None)
@@ -157,7 +162,7 @@ class Job(Row, table=True):
     def keep(self, asset: str, of: int, now: datetime) -> Transition:
         """One more Output is stored. The last of the `of` that are to be kept ends the job."""
         self.outputs = [*self.outputs, asset]
-        if len(self.outputs) == of:
+        if len(self.outputs) == of or self.cancel_time is not None:
             return self._succeed(now)
         return self._go(JobState.RUNNING, f"{len(self.outputs)} of {of} Outputs are stored.", now)
 
@@ -170,7 +175,21 @@ class Job(Row, table=True):
 
     def settle(self, reason: FailureReason, now: datetime) -> Transition:
         """Nothing more will come: delivered if something is stored, failed for `reason` if not."""
-        return self._succeed(now) if self.outputs else self.fail(reason, now)
+        wanted_no_more = self.cancel_time is not None
+        return self.cancel(now) if self.outputs or wanted_no_more else self.fail(reason, now)
+
+    def recall(self, now: datetime) -> Transition | None:
+        """Its owner wants it no more, and a vendor is at it. None if that is known already."""
+        if self.cancel_time is not None:
+            return None
+        self.cancel_time = now
+        return self._numbered(JobState(self.state), RECALLED, now)
+
+    def cancel(self, now: datetime) -> Transition:
+        """Nobody is at it: what is stored is delivered, and nothing else will be."""
+        if self.outputs:
+            return self._succeed(now)
+        return self._go(JobState.CANCELLED, "Cancelled. Nothing was charged.", now)
 
     def fail(self, reason: FailureReason, now: datetime) -> Transition:
         """Nothing is delivered and nothing charged."""

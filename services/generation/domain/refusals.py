@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chassis.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from chassis.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, Unauthenticated
 
 
 class GenerationNotFound(NotFound):
@@ -117,3 +117,29 @@ class StreamsTooMany(ResourceExhausted):
     """One person, many open streams."""
 
     sentence = "You are watching {limit} generations already; close a stream, or read with GET."
+
+
+class StateNumberUnknown(InvalidArgument):
+    """Not the number of a state that was."""
+
+    sentence = "`afterSeq` is the number of the last state that arrived, from its etag; send that, or 0."
+
+
+class CredentialEnded(Unauthenticated):
+    """While a stream was open."""
+
+    sentence = "Your session has to be refreshed; do that, and go on after the last state that arrived."
+
+
+class GenerationUnderWay(FailedPrecondition):
+    """Deleting it now would lose what is paid for."""
+
+    sentence = "{generation} has not ended: POST /v1/{generation}:cancel first, or wait for its end."
+
+
+class QueueFull(ResourceExhausted):
+    """One person, many waiting jobs."""
+
+    sentence = (
+        "{limit} generations of yours are waiting already; order again when some have begun, or cancel some."
+    )

@@ -27,6 +27,11 @@ class JobState(StrEnum):
         """The state that the API shows (`crafiq.generation.v1.State`)."""
         return OUTSIDE.get(self, self.value)
 
+    @classmethod
+    def shown_as(cls, outside: str) -> list[JobState]:
+        """The states that the API shows as `outside`."""
+        return [state for state in cls if state.outside == outside]
+
 
 _END = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 

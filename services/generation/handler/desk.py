@@ -15,7 +15,10 @@ from services.generation.repository import Jobs
 
 @dataclass(frozen=True)
 class Desk:
-    """Made once, in `__main__`. `key` keys the ids of generations; a person may watch `streams` at a time."""
+    """Made once, in `__main__`. `key` keys the ids of generations.
+
+    A person may watch `streams` at a time and have `waiting` jobs in the queue.
+    """
 
     jobs: Jobs
     catalogue: Catalogue
@@ -25,6 +28,7 @@ class Desk:
     pages: Pages
     key: bytes
     streams: int = 8
+    waiting: int = 50
 
 
 class At:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from uuid import UUID
 
 import grpc.aio
@@ -19,6 +20,7 @@ from chassis.telemetry import traceparent
 from services.generation.domain import (
     Job,
     OrderEnded,
+    QueueFull,
     Quote,
     Task,
     Wish,
@@ -32,6 +34,7 @@ from services.generation.handler.desk import At
 
 LOG = logging.getLogger("crafiq.generation.ordering")
 RELEASE_SECONDS = 3.0
+QUEUE_RETRY = timedelta(seconds=30)
 
 
 class Ordering(At):
@@ -45,6 +48,7 @@ class Ordering(At):
         job = await self._desk.jobs.find(call.account, generation)
         if job is None:
             order = quote(self._desk.catalogue, wish(request), self._desk.jobs.now())
+            await self._check_queue(call)
             await self._secure(generation, order, call)
             job = await self._commit(generation, order, request, call)
         else:
@@ -65,6 +69,11 @@ class Ordering(At):
                 tx.emit(events_pb2.GenerationCreated(account=account_name(call.account), generation=name))
         # Two requests with one id at the same moment: the other one was first.
         return job if earlier is None else await self._desk.jobs.get(call.account, generation)
+
+    async def _check_queue(self, call: Call) -> None:
+        """Raises QueueFull. Orders of the same moment may each find room; the rate limit bounds them."""
+        if await self._desk.jobs.queued(call.account) >= self._desk.waiting:
+            raise QueueFull(limit=self._desk.waiting, retry_after=QUEUE_RETRY)
 
     async def _same_request(self, job: Job, request: generation_pb2.CreateGenerationRequest) -> None:
         """Raises RequestIdReused if this id was sent with another order."""
@@ -99,13 +108,16 @@ class Ordering(At):
             account=account_name(call.account), generation=generation_name(generation), credits=order.credits
         )
         try:
-            await self._desk.billing.PlaceHold(request, timeout=call.time_remaining())
+            hold = await self._desk.billing.PlaceHold(request, timeout=call.time_remaining())
         except grpc.aio.AioRpcError as error:
             refusal = refusal_from(error)
             if refusal.reason.startswith("HOLD_"):
                 # This id ordered something before that was refused; its hold is history.
                 raise OrderEnded from error
             raise refusal from error
+        if hold.state != billing_pb2.HELD:
+            # It paid for a generation that is deleted by now: it does not pay for another.
+            raise OrderEnded
 
     async def _release(self, generation: UUID, call: Call) -> None:
         """Best effort: a hold that nobody hears of again expires at billing."""

@@ -8,7 +8,7 @@ from crafiq.generation.v1 import generation_pb2
 
 from chassis import pages
 from chassis.rpc import Call
-from services.generation.domain import GenerationNotFound, generation_id
+from services.generation.domain import GenerationNotFound, JobState, generation_id
 from services.generation.handler import rendering
 from services.generation.handler.desk import At
 from services.generation.repository import NEWEST, OLDEST, Place
@@ -26,14 +26,17 @@ class Reading(At):
     async def ListGenerations(
         self, request: generation_pb2.ListGenerationsRequest, call: Call
     ) -> generation_pb2.ListGenerationsResponse:
-        """A page of generations, newest first."""
+        """A page of generations, newest first; those in one state, or all."""
         most = pages.size(request.page_size)
-        before = self._place("generations", call, request.page_token) or NEWEST
-        jobs = await self._desk.jobs.page(call.account, before, most + 1)
+        shown = generation_pb2.State.Name(request.state) if request.state else ""
+        states = JobState.shown_as(shown) if shown else list(JobState)
+        name = f"generations {shown}"
+        before = self._place(name, call, request.page_token) or NEWEST
+        jobs = await self._desk.jobs.page(call.account, states, before, most + 1)
         token = ""
         if len(jobs) > most:
             last = jobs[most - 1]
-            token = self._desk.pages.encode("generations", call.account, (last.create_time, last.id))
+            token = self._desk.pages.encode(name, call.account, (last.create_time, last.id))
         return generation_pb2.ListGenerationsResponse(
             generations=[rendering.generation(job) for job in jobs[:most]], next_page_token=token
         )

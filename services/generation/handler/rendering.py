@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.errors import Refusal
 from services.generation.domain import Egress, Job, JobState, Model, Route, Task, Transition, generation_name
+from services.generation.repository import Removed
 
 HEARTBEAT = b": hb\n\n"
 REAUTH = b'event: reauth\ndata: {"message": "Refresh the session and resume with Last-Event-ID."}\n\n'
@@ -43,6 +44,26 @@ def generation(job: Job, step: Transition | None = None) -> generation_pb2.Gener
         if job.end_time is not None:
             message.end_time.CopyFrom(_time(job.end_time))
     return message
+
+
+def receipt(removed: Removed) -> generation_pb2.GenerationReceipt:
+    """What went with a generation."""
+    return generation_pb2.GenerationReceipt(
+        generation=generation_name(removed.job.id),
+        delete_time=_time(removed.at),
+        states=removed.states,
+        attempts=removed.attempts,
+        egress_kept=removed.egress,
+        outputs_made=len(removed.job.outputs),
+    )
+
+
+def outcome(job: Job) -> generation_pb2.Outcome:
+    """What became of it, as billing has to know."""
+    state = generation_pb2.State.Value(JobState(job.state).outside)
+    return generation_pb2.Outcome(
+        generation=generation_name(job.id), state=state, credits=job.charged_credits
+    )
 
 
 def egress(row: Egress) -> generation_pb2.Egress:

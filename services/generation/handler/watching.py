@@ -12,7 +12,15 @@ from crafiq.generation.v1 import generation_pb2
 from google.api import httpbody_pb2
 
 from chassis.rpc import Call
-from services.generation.domain import Job, LastEventIdUnreadable, StreamsTooMany, generation_id
+from services.generation.domain import (
+    CredentialEnded,
+    Job,
+    LastEventIdUnreadable,
+    StateNumberUnknown,
+    StreamsTooMany,
+    Transition,
+    generation_id,
+)
 from services.generation.handler import rendering
 from services.generation.handler.desk import At, Desk
 
@@ -37,27 +45,41 @@ class Watching(At):
         began = False
         with self._counted(call.account):
             try:
-                async with aclosing(self._events(job, after, call)) as events:
-                    async for event in events:
-                        yield httpbody_pb2.HttpBody(content_type="text/event-stream", data=event)
+                async with aclosing(self._states(job, after, call)) as states:
+                    async for at, step in states:
+                        yield _event(rendering.state_event(at, step) if step else rendering.HEARTBEAT)
                         began = True
+            except CredentialEnded:
+                yield _event(rendering.REAUTH)
             except Exception as error:
                 if began:  # no status can be sent any more: it is said in band, and then logged as ever
-                    yield httpbody_pb2.HttpBody(
-                        content_type="text/event-stream", data=rendering.error_event(error)
-                    )
+                    yield _event(rendering.error_event(error))
                 raise
 
-    async def _events(self, job: Job, after: int, call: Call) -> AsyncGenerator[bytes, None]:
+    async def StreamGeneration(
+        self, request: generation_pb2.StreamGenerationRequest, call: Call
+    ) -> AsyncIterator[generation_pb2.Generation]:
+        """The states after `after_seq` as messages; heartbeats are the latest state once more."""
+        job = await self._desk.jobs.get(call.account, generation_id(request.name))
+        if request.after_seq > job.seq:
+            raise StateNumberUnknown(violations=[("afterSeq", "not the number of one of its states")])
+        with self._counted(call.account):
+            async with aclosing(self._states(job, request.after_seq, call)) as states:
+                async for at, step in states:
+                    yield rendering.generation(at, step)
+
+    async def _states(
+        self, job: Job, after: int, call: Call
+    ) -> AsyncGenerator[tuple[Job, Transition | None], None]:
+        """The states with the job as it is; None for a heartbeat. Raises CredentialEnded."""
         if after == job.seq:
-            yield rendering.HEARTBEAT  # nothing to say yet: let the client know that it is connected
+            yield job, None  # nothing to say yet: let the client know that it is connected
         with self._desk.jobs.changes.of(job.id) as changed:
             while not (job.ended and after >= job.seq):
-                async for beat in self._quiet(changed, call):
-                    yield beat
+                async for _ in self._quiet(changed, call):
+                    yield job, None
                 if not call.still_signed_in():
-                    yield rendering.REAUTH
-                    return
+                    raise CredentialEnded
                 changed.clear()
                 steps = await self._desk.jobs.steps(job.id, after)
                 # Read after its states, so that none of them is newer than the job.
@@ -66,10 +88,10 @@ class Watching(At):
                     return  # deleted by its owner, or its owner is gone
                 job = current
                 for step in steps:
-                    yield rendering.state_event(job, step)
+                    yield job, step
                     after = step.seq
 
-    async def _quiet(self, changed: asyncio.Event, call: Call) -> AsyncGenerator[bytes, None]:
+    async def _quiet(self, changed: asyncio.Event, call: Call) -> AsyncGenerator[None, None]:
         """Heartbeats until the job changes or the credential ends."""
         heartbeat = monotonic() + HEARTBEAT_SECONDS
         while not changed.is_set() and call.still_signed_in():
@@ -77,7 +99,7 @@ class Watching(At):
                 async with asyncio.timeout(min(CREDENTIAL_SECONDS, max(0.0, heartbeat - monotonic()))):
                     await changed.wait()
             if monotonic() >= heartbeat:
-                yield rendering.HEARTBEAT
+                yield
                 heartbeat = monotonic() + HEARTBEAT_SECONDS
 
     @contextmanager
@@ -91,6 +113,10 @@ class Watching(At):
             self._open[account] -= 1
             if not self._open[account]:
                 del self._open[account]
+
+
+def _event(data: bytes) -> httpbody_pb2.HttpBody:
+    return httpbody_pb2.HttpBody(content_type="text/event-stream", data=data)
 
 
 def last_event_id(

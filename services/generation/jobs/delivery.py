@@ -10,7 +10,7 @@ from chassis.errors import Refusal
 from services.generation.adapters.assets import Assets
 from services.generation.adapters.pictures import Pictures
 from services.generation.domain import FailureReason, Job
-from services.generation.jobs.ending import committing, record
+from services.generation.jobs.ending import committing
 from services.generation.repository import Claim, Jobs
 
 LOG = logging.getLogger("crafiq.generation.delivery")
@@ -29,6 +29,8 @@ class Delivery:
         reason = FailureReason.OUTPUT_INVALID
         try:
             for index, content in enumerate(good):
+                if await self._wanted_no_more(claim.job):
+                    break
                 asset = await self._assets.store(claim.job, index, content, wanted_type(claim.job))
                 if await committing(partial(self._keep, claim, asset, len(good))):
                     return
@@ -36,14 +38,19 @@ class Delivery:
             LOG.warning("an Output of generation %s was not stored: %s", claim.job.id, refusal.reason)
             reason = FailureReason.STORAGE_UNAVAILABLE
         async with self._jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
-            await record(held, (await held.tried()).settled(reason, self._jobs.now()))
+            await held.record((await held.tried()).settled(reason, self._jobs.now()))
 
     async def _keep(self, claim: Claim, asset: str, of: int) -> bool:
         """Write it down; answers whether it was the last."""
         async with self._jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
             if asset not in held.job.outputs:  # else a commit was repeated whose answer was lost
-                await record(held, (await held.tried()).kept(asset, of, self._jobs.now()))
+                await held.record((await held.tried()).kept(asset, of, self._jobs.now()))
             return held.job.ended
+
+    async def _wanted_no_more(self, job: Job) -> bool:
+        """Whether its owner cancelled it: then what is not stored yet is thrown away."""
+        now = await self._jobs.find(job.account, job.id)
+        return now is None or now.cancel_time is not None
 
     async def _is_wanted(self, job: Job, content: bytes) -> bool:
         return await self._pictures.type_of(content) == wanted_type(job)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 
 from services.generation.domain import JobState, Rules
-from services.generation.jobs.ending import record
 from services.generation.repository import JobGone, Jobs
 
 
@@ -29,7 +28,7 @@ class Recovery:
                     attempt = held.attempt
                     if attempt is None or not attempt.open or attempt.claimed_until > self._jobs.now():
                         continue
-                    await record(held, (await held.tried()).abandon(self._rules, self._jobs.now()))
+                    await held.record((await held.tried()).abandon(self._rules, self._jobs.now()))
 
     async def end_overdue(self) -> None:
         """Fates unknown until the deadline: nothing was delivered, nothing is charged, the cost is ours."""
@@ -39,4 +38,4 @@ class Recovery:
                     deadline = held.job.deadline
                     if held.job.state != JobState.UNKNOWN or deadline is None or deadline > self._jobs.now():
                         continue
-                    await record(held, (await held.tried()).expire(self._jobs.now()))
+                    await held.record((await held.tried()).expire(self._jobs.now()))

@@ -29,7 +29,7 @@ from services.generation.domain import (
     Unanswered,
 )
 from services.generation.jobs.delivery import Delivery
-from services.generation.jobs.ending import committing, record
+from services.generation.jobs.ending import committing
 from services.generation.repository import Claim, JobGone, Jobs
 
 LOG = logging.getLogger("crafiq.generation.work")
@@ -62,8 +62,8 @@ class Work:
     async def _carry_out(self, claim: Claim) -> None:
         result = await self._ask(claim)
         RESULTS.labels(claim.job.vendor, type(result).__name__).inc()
-        await committing(partial(self._conclude, claim, result))
-        if isinstance(result, Delivered):
+        goes_on = await committing(partial(self._conclude, claim, result))
+        if goes_on and isinstance(result, Delivered):
             await self._delivery.deliver(claim, result.media)
 
     async def _ask(self, claim: Claim) -> Result:
@@ -82,17 +82,19 @@ class Work:
             await held.depart(order, route, self._jobs.now())
         return await route.vendor.generate(order)
 
-    async def _conclude(self, claim: Claim, result: Result) -> None:
+    async def _conclude(self, claim: Claim, result: Result) -> bool:
+        """Write down how the try ended; answers whether the job goes on."""
         async with self._jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
             if isinstance(result, Unanswered) and held.job.state == JobState.UNKNOWN:
                 raise JobGone  # somebody thought this worker dead and wrote down the same
-            await record(held, (await held.tried()).conclude(result, self._rules, self._jobs.now()))
+            await held.record((await held.tried()).conclude(result, self._rules, self._jobs.now()))
+            return not held.job.ended
 
     async def _leave(self, claim: Claim) -> None:
         try:
             async with self._jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
                 if held.attempt is not None and held.attempt.open:
-                    await record(held, (await held.tried()).abandon(self._rules, self._jobs.now()))
+                    await held.record((await held.tried()).abandon(self._rules, self._jobs.now()))
         except JobGone:
             pass
         except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -15,17 +15,21 @@ from services.generation.domain import (
     AttemptState,
     Egress,
     GenerationNotFound,
+    GenerationUnderWay,
     Job,
+    JobState,
     Order,
     Route,
     Transition,
     Try,
+    cancel,
     generation_name,
 )
 from services.generation.repository import statements as sql
+from services.generation.repository.announcements import announcement
 from services.generation.repository.changes import Changes
 
-__all__ = ["NEWEST", "OLDEST", "Changes", "Claim", "Held", "JobGone", "Jobs", "Place"]
+__all__ = ["NEWEST", "OLDEST", "Changes", "Claim", "Held", "JobGone", "Jobs", "Place", "Removed"]
 
 Place = tuple[datetime, UUID]
 """Where a row stands in a list: its time and its id."""
@@ -46,6 +50,17 @@ class Claim:
 
     job: Job
     attempt: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What went with a job, in rows; `egress` is what stays of the record of what left."""
+
+    job: Job
+    at: datetime
+    states: int
+    attempts: int
+    egress: int
 
 
 class Held:
@@ -71,13 +86,16 @@ class Held:
         await self.tx.insert(Egress.of(self.attempt, order, route, now))
 
     async def record(self, step: Transition) -> None:
-        """Write the job's new state, its place in the stream, and what is known of the attempt."""
+        """Write the job's new state and its place in the stream, and the attempt; announce the end."""
         await self.tx.execute(sql.SAVE_JOB, job=self.job.id, **sql.changed(self.job))
         await self.tx.insert(step)
         if self.attempt is not None:
             await self.tx.update(self.attempt)
         if self._egress is not None:
             await self.tx.update(self._egress)
+        event = announcement(self.job)
+        if event is not None:
+            self.tx.emit(event)
 
 
 class Jobs:
@@ -100,9 +118,21 @@ class Jobs:
             raise GenerationNotFound(generation=generation_name(generation))
         return job
 
-    async def page(self, owner: UUID, before: Place, most: int) -> list[Job]:
-        """A person's jobs that are older than `before`, newest first."""
-        return await self._db.all(sql.PAGE, owner=owner, before=before[0], before_id=before[1], most=most)
+    async def anybodys(self, generation: UUID) -> Job:
+        """A job, whoever's it is; raises GenerationNotFound."""
+        job = await self._db.first(sql.ANYBODYS, generation=generation)
+        if job is None:
+            raise GenerationNotFound(generation=generation_name(generation))
+        return job
+
+    async def page(self, owner: UUID, states: Sequence[JobState], before: Place, most: int) -> list[Job]:
+        """A person's jobs in `states` that are older than `before`, newest first."""
+        at = {"before": before[0], "before_id": before[1]}
+        return await self._db.all(sql.PAGE, owner=owner, states=list(states), **at, most=most)
+
+    async def queued(self, owner: UUID) -> int:
+        """How many of a person's jobs wait for their turn."""
+        return await self._db.one(sql.QUEUED, owner=owner)
 
     async def steps(self, generation: UUID, after: int) -> list[Transition]:
         """The states that came after number `after`, in order."""
@@ -156,6 +186,33 @@ class Jobs:
             yield held
         self.changes.ring(generation)
         self.changes.work.set()
+
+    async def cancel(self, owner: UUID, generation: UUID) -> None:
+        """Its owner wants it no more. Changes nothing in a job that is not there or has ended."""
+        with suppress(JobGone):
+            async with self.held(owner, generation) as held:
+                step = cancel(held.job, held.attempt, self.now())
+                if step is not None:
+                    await held.record(step)
+
+    async def delete(self, owner: UUID, generation: UUID) -> Removed:
+        """Remove a job that has ended; the record of what left stays.
+
+        Raises GenerationNotFound, GenerationUnderWay.
+        """
+        name = generation_name(generation)
+        async with self._db.transaction() as tx:
+            job = await tx.first(sql.LOCKED, owner=owner, job=generation)
+            if job is None:
+                raise GenerationNotFound(generation=name)
+            if not job.ended:
+                raise GenerationUnderWay(generation=name)
+            states = await tx.execute(sql.REMOVE_STEPS, job=generation)
+            attempts = await tx.execute(sql.REMOVE_ATTEMPTS, job=generation)
+            await tx.execute(sql.REMOVE_JOB, job=generation)
+            egress = await tx.one(sql.LINES_OF_EGRESS, owner=owner, job=generation)
+        self.changes.ring(generation)
+        return Removed(job, self.now(), states, attempts, egress)
 
     async def renew(self, attempts: Sequence[UUID], lease: timedelta) -> int:
         """Keep the claims of attempts in hand for another `lease`."""

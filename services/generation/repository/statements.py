@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ARRAY, Uuid, and_, bindparam, func, select, text, tuple_, update
+from sqlalchemy import ARRAY, Text, Uuid, and_, bindparam, delete, func, select, text, tuple_, update
 
-from chassis.db import Record, Statement
+from chassis.db import Record, Statement, scalar
 from services.generation.domain import Attempt, Egress, Job, Row, Transition
 
 _TABLES = Row.metadata.tables
@@ -20,15 +20,20 @@ OPEN = text("attempts.state IN ('CLAIMED', 'SENT', 'ANSWERED')")
 OWN = Statement(
     select(JOBS).where(JOBS.c.id == bindparam("generation"), JOBS.c.account == bindparam("owner")), Job
 )
+ANYBODYS = Statement(select(JOBS).where(JOBS.c.id == bindparam("generation")), Job)
 PAGE = Statement(
     select(JOBS)
     .where(
         JOBS.c.account == bindparam("owner"),
+        JOBS.c.state == func.any(bindparam("states", type_=ARRAY(Text))),
         tuple_(JOBS.c.create_time, JOBS.c.id) < tuple_(bindparam("before"), bindparam("before_id")),
     )
     .order_by(JOBS.c.create_time.desc(), JOBS.c.id.desc())
     .limit(bindparam("most")),
     Job,
+)
+QUEUED = Statement(
+    select(func.count()).select_from(JOBS).where(JOBS.c.account == bindparam("owner"), WAITING), scalar
 )
 SINCE = Statement(
     select(STEPS)
@@ -90,7 +95,7 @@ SENT = Statement(select(EGRESS).where(EGRESS.c.id == bindparam("attempt")), Egre
 # What changes in a job; what was ordered does not, and is not written again and again.
 _CHANGING = (
     "state", "seq", "note", "outputs", "charged_credits", "failure_reason", "attempt", "attempts",
-    "not_before", "deadline", "end_time",
+    "not_before", "deadline", "cancel_time", "end_time",
 )  # fmt: skip
 SAVE_JOB: Statement[Record] = Statement(
     update(JOBS)
@@ -119,4 +124,16 @@ ABANDONED = Statement(
 OVERDUE = Statement(
     select(JOBS.c.id, JOBS.c.account).where(LOST, JOBS.c.deadline <= bindparam("now")).limit(100),
     lambda row: (row["id"], row["account"]),
+)
+
+REMOVE_STEPS: Statement[Record] = Statement(delete(STEPS).where(STEPS.c.generation == bindparam("job")))
+REMOVE_ATTEMPTS: Statement[Record] = Statement(
+    delete(ATTEMPTS).where(ATTEMPTS.c.generation == bindparam("job"))
+)
+REMOVE_JOB: Statement[Record] = Statement(delete(JOBS).where(JOBS.c.id == bindparam("job")))
+LINES_OF_EGRESS = Statement(
+    select(func.count())
+    .select_from(EGRESS)
+    .where(EGRESS.c.account == bindparam("owner"), EGRESS.c.generation == bindparam("job")),
+    scalar,
 )

@@ -17,19 +17,28 @@ from deploy.local.infra import Infra
 from services.billing.__main__ import Settings, compose
 from services.billing.domain import Row
 from services.billing.repository import Ledger
+from tests.integration.billing.generation import GenerationPlayed, played_generation
 from tests.integration.in_process import Neighbours, in_process, settings_for
 from tests.support import FakeClock, eventually
 
 GRANT = 100
-LIFETIME = timedelta(hours=24)
+LIFETIME = timedelta(days=365)
+"""Of holds that no test wants to grow stale."""
 Sql: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 People = Callable[[], Awaitable[UUID]]
 
 
 @pytest.fixture(scope="session")
-async def billing(infra: Infra) -> AsyncIterator[Neighbours]:
+async def generation_played(infra: Infra) -> AsyncIterator[GenerationPlayed]:
+    """Generation as the tests play it."""
+    async with played_generation(infra.tls_dir("generation")) as played:
+        yield played
+
+
+@pytest.fixture(scope="session")
+async def billing(infra: Infra, generation_played: GenerationPlayed) -> AsyncIterator[Neighbours]:
     """Billing, and those around it."""
-    settings = Settings(**settings_for(infra, "billing"))
+    settings = Settings(**settings_for(infra, "billing", generation=generation_played.address))
 
     async def wire(service: Service) -> None:
         compose(service, settings)

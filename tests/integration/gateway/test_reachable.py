@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc.aio
 import pytest
 from crafiq.assets.v1 import assets_pb2, assets_pb2_grpc
+from crafiq.generation.v1 import generation_pb2
 from crafiq.identity.v1 import identity_pb2
 from google.protobuf.empty_pb2 import Empty
 
@@ -39,12 +40,15 @@ def _example(template: str) -> str:
 
 
 @pytest.mark.promise("8-least-priv")
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row['method']} {row['template']}")
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row['method']} {row['template'] or row['rpc']}")
 async def test_every_call_that_needs_a_person_refuses_nobody_at_the_gateway(
     http: aiohttp.ClientSession, upstream: Upstream, row: dict[str, Any]
 ) -> None:
-    async with http.request(row["method"], _example(row["template"]), json={}) as answer:
-        status = answer.status
+    if row["method"] is None:  # as gRPC-Web only
+        status = (await grpc_web.call(http, f"/{row['rpc']}", Empty())).status
+    else:
+        async with http.request(row["method"], _example(row["template"]), json={}) as answer:
+            status = answer.status
     if row["audience"] == "PUBLIC":
         assert status not in {401, 403, 404}
     else:
@@ -157,6 +161,20 @@ async def test_grpc_web_reaches_what_is_outside(
     missing = assets_pb2.GetAssetRequest(name="assets/none")
     assert (await grpc_web.call(http, path, missing, somebody)).trailers["grpc-status"] == "5"
     assert [call.method for call in upstream.reached] == ["GetAsset", "GetAsset"]
+
+
+async def test_a_typed_stream_is_there_as_grpc_web_only(
+    http: aiohttp.ClientSession, somebody: dict[str, str], upstream: Upstream
+) -> None:
+    upstream.go_on.set()
+    path = "/crafiq.generation.v1.GenerationService/StreamGeneration"
+    request = generation_pb2.StreamGenerationRequest(name="generations/g1")
+    answer = await grpc_web.call(http, path, request, somebody)
+    states = [generation_pb2.Generation.FromString(message).state for message in answer.messages]
+    assert states == [generation_pb2.RUNNING, generation_pb2.SUCCEEDED]
+    assert answer.trailers["grpc-status"] == "0"
+    async with http.get("/v1/generations/g1:stream", headers=somebody) as as_json:
+        assert as_json.status == 404
 
 
 async def test_path_query_and_body_become_one_request(

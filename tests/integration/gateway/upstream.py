@@ -158,6 +158,13 @@ class Generation(generation_pb2_grpc.GenerationServiceServicer):
         finally:
             self._upstream.stream_ended.set()
 
+    async def StreamGeneration(self, request: Any, context: Any) -> AsyncIterator[generation_pb2.Generation]:
+        """A state at once, one when the test says so."""
+        self._upstream.note("StreamGeneration", request, context)
+        yield generation_pb2.Generation(name=request.name, state=generation_pb2.RUNNING)
+        await self._upstream.go_on.wait()
+        yield generation_pb2.Generation(name=request.name, state=generation_pb2.SUCCEEDED)
+
 
 def _events(data: bytes) -> HttpBody:
     return HttpBody(content_type="text/event-stream", data=data)

@@ -25,7 +25,6 @@ from services.generation.domain import (
     Wish,
     quote,
 )
-from services.generation.jobs.ending import record
 from services.generation.jobs.recovery import Recovery
 from services.generation.repository import OLDEST, Changes, Claim, JobGone, Jobs
 from tests.integration.generation.world import REQUEST_KEY, World
@@ -132,7 +131,7 @@ async def test_a_job_that_has_to_wait_is_not_claimed_before_its_time(desk: Desk)
     await desk.send(claim)
     async with desk.jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
         refused = NotAccepted("HTTP_429", again=True)
-        await record(held, (await held.tried()).conclude(refused, RULES, desk.clock.now()))
+        await held.record((await held.tried()).conclude(refused, RULES, desk.clock.now()))
     assert await desk.claim() is None
     desk.clock.forward(timedelta(seconds=1))
     again = await desk.claimed()
@@ -197,7 +196,7 @@ async def test_an_answer_that_comes_while_the_fate_is_unknown_is_delivered(desk:
         lambda tried: tried.kept("assets/1", 1, desk.clock.now()),
     ):
         async with desk.jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
-            await record(held, conclude(await held.tried()))
+            await held.record(conclude(await held.tried()))
     assert await desk.state(claim) == JobState.SUCCEEDED
     steps = await desk.jobs.steps(claim.job.id, 0)
     assert [step.seq for step in steps] == [1, 2, 3, 4, 5]
@@ -245,7 +244,7 @@ async def test_an_erasure_takes_the_work_in_hand_along(desk: Desk, generation: W
         async with desk.jobs.held(account, claim.job.id, claim.attempt) as held:
             writing.set()
             tried = await held.tried()
-            await record(held, tried.conclude(Delivered((b"1",)), RULES, desk.clock.now()))
+            await held.record(tried.conclude(Delivered((b"1",)), RULES, desk.clock.now()))
 
     async def erase() -> None:
         await writing.wait()
@@ -270,7 +269,7 @@ async def test_a_writer_that_meets_an_erasure_waits_outside_and_then_finds_nothi
 
     async def write() -> None:
         async with desk.jobs.held(account, claim.job.id, claim.attempt) as held:
-            await record(held, held.job.fail(FailureReason.INTERNAL, desk.clock.now()))
+            await held.record(held.job.fail(FailureReason.INTERNAL, desk.clock.now()))
 
     async with desk.db.transaction() as eraser:
         await eraser.execute(_LOCK, owner=account)

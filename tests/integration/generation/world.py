@@ -167,11 +167,17 @@ class World:
     @asynccontextmanager
     async def person(self) -> AsyncIterator[Person]:
         """Somebody new, whom this service knows already."""
-        channel = PeerChannel(open_channel(self.address, self.infra.tls_dir("gateway"), "generation"))
-        try:
+        async with self.channel("gateway") as channel:
             person = Person(self, channel)
             await self.sql("INSERT INTO subjects (account, since) VALUES ($1, now())", person.id)
             yield person
+
+    @asynccontextmanager
+    async def channel(self, caller: str) -> AsyncIterator[Any]:
+        """The service, called by the holder of that certificate."""
+        channel = PeerChannel(open_channel(self.address, self.infra.tls_dir(caller), "generation"))
+        try:
+            yield channel
         finally:
             await channel.close()
 

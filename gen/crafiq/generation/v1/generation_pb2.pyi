@@ -439,19 +439,23 @@ class ListGenerationsRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most 100; larger is taken as 100."""
     page_token: _builtins.str
     """From the page before."""
+    state: Global___State.ValueType
+    """Only those in this state; all if it is not set."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        state: Global___State.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -506,6 +510,144 @@ class GetGenerationRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetGenerationRequest: _TypeAlias = GetGenerationRequest  # noqa: Y015
+
+@_typing.final
+class CancelGenerationRequest(_message.Message):
+    """Ends one generation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`generations/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelGenerationRequest: _TypeAlias = CancelGenerationRequest  # noqa: Y015
+
+@_typing.final
+class DeleteGenerationRequest(_message.Message):
+    """Deletes one generation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`generations/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteGenerationRequest: _TypeAlias = DeleteGenerationRequest  # noqa: Y015
+
+@_typing.final
+class DeleteGenerationResponse(_message.Message):
+    """What was removed when a generation was deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> Global___GenerationReceipt:
+        """What is gone, and what is not."""
+
+    def __init__(
+        self,
+        *,
+        receipt: Global___GenerationReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteGenerationResponse: _TypeAlias = DeleteGenerationResponse  # noqa: Y015
+
+@_typing.final
+class GenerationReceipt(_message.Message):
+    """What is gone with a generation, and what is not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    EGRESS_KEPT_FIELD_NUMBER: _builtins.int
+    OUTPUTS_MADE_FIELD_NUMBER: _builtins.int
+    generation: _builtins.str
+    """What was deleted, `generations/{uuid}`; nothing answers to the name any more."""
+    states: _builtins.int
+    """How many of its states went."""
+    attempts: _builtins.int
+    """How many tries at a vendor went."""
+    egress_kept: _builtins.int
+    """How many lines of the record of who received what stay, until the account is deleted."""
+    outputs_made: _builtins.int
+    """How many Outputs were made; they are in the library until they are deleted there."""
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        generation: _builtins.str = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
+        states: _builtins.int = ...,
+        attempts: _builtins.int = ...,
+        egress_kept: _builtins.int = ...,
+        outputs_made: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "delete_time", b"delete_time", "egress_kept", b"egress_kept", "generation", b"generation", "outputs_made", b"outputs_made", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GenerationReceipt: _TypeAlias = GenerationReceipt  # noqa: Y015
+
+@_typing.final
+class StreamGenerationRequest(_message.Message):
+    """Streams one generation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    AFTER_SEQ_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`generations/{uuid}`."""
+    after_seq: _builtins.int
+    """The number of the last state that arrived, as its `etag` has it; 0 for none."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        after_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamGenerationRequest: _TypeAlias = StreamGenerationRequest  # noqa: Y015
 
 @_typing.final
 class WatchGenerationRequest(_message.Message):
@@ -662,3 +804,55 @@ class Egress(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Egress: _TypeAlias = Egress  # noqa: Y015
+
+@_typing.final
+class GetOutcomeRequest(_message.Message):
+    """Asks what became of a generation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    generation: _builtins.str
+    """`generations/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        generation: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOutcomeRequest: _TypeAlias = GetOutcomeRequest  # noqa: Y015
+
+@_typing.final
+class Outcome(_message.Message):
+    """What became of a generation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    generation: _builtins.str
+    """`generations/{uuid}`."""
+    state: Global___State.ValueType
+    """What became of it."""
+    credits: _builtins.int
+    """The price of what was delivered, in credits; 0 unless SUCCEEDED."""
+    def __init__(
+        self,
+        *,
+        generation: _builtins.str = ...,
+        state: Global___State.ValueType = ...,
+        credits: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "generation", b"generation", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Outcome: _TypeAlias = Outcome  # noqa: Y015

@@ -61,15 +61,35 @@ class GenerationServiceStub:
                 request_serializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.GetGenerationRequest.SerializeToString,
                 response_deserializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.Generation.FromString,
                 _registered_method=True)
+        self.CancelGeneration = channel.unary_unary(
+                '/crafiq.generation.v1.GenerationService/CancelGeneration',
+                request_serializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.CancelGenerationRequest.SerializeToString,
+                response_deserializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.Generation.FromString,
+                _registered_method=True)
+        self.DeleteGeneration = channel.unary_unary(
+                '/crafiq.generation.v1.GenerationService/DeleteGeneration',
+                request_serializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.DeleteGenerationRequest.SerializeToString,
+                response_deserializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.DeleteGenerationResponse.FromString,
+                _registered_method=True)
         self.WatchGeneration = channel.unary_stream(
                 '/crafiq.generation.v1.GenerationService/WatchGeneration',
                 request_serializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.WatchGenerationRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
+        self.StreamGeneration = channel.unary_stream(
+                '/crafiq.generation.v1.GenerationService/StreamGeneration',
+                request_serializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.StreamGenerationRequest.SerializeToString,
+                response_deserializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.Generation.FromString,
+                _registered_method=True)
         self.ListEgress = channel.unary_unary(
                 '/crafiq.generation.v1.GenerationService/ListEgress',
                 request_serializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.ListEgressRequest.SerializeToString,
                 response_deserializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.ListEgressResponse.FromString,
+                _registered_method=True)
+        self.GetOutcome = channel.unary_unary(
+                '/crafiq.generation.v1.GenerationService/GetOutcome',
+                request_serializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.GetOutcomeRequest.SerializeToString,
+                response_deserializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.Outcome.FromString,
                 _registered_method=True)
 
 
@@ -112,6 +132,26 @@ class GenerationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelGeneration(self, request, context):
+        """Ends a generation that its owner wants no more; asked again, the answer is
+        the same. One that waits is CANCELLED at once. One that a vendor is at
+        shows as RUNNING until the vendor answers, for it can't be called back:
+        then it is CANCELLED, and what arrived is thrown away. Outputs that were
+        stored by then are delivered and charged, nothing else is. One that has
+        ended stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteGeneration(self, request, context):
+        """Deletes a generation that has ended, with the words in it. Its Outputs stay
+        in the library, and the record of who received what stays readable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchGeneration(self, request, context):
         """Every state of a generation as server-sent events: `id:` is the number of
         the state, `event: state`, `data:` the Generation as JSON, heartbeats in
@@ -121,8 +161,26 @@ class GenerationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamGeneration(self, request, context):
+        """Every state of a generation as messages, for gRPC-Web clients: from the one
+        after `after_seq` until the job ends; the latest is repeated every ten
+        seconds while nothing changes. UNAUTHENTICATED when the credential ends
+        before: refresh, and resume after the last `etag`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEgress(self, request, context):
         """Who received what of the caller's Input, when, and until when it lives.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOutcome(self, request, context):
+        """What became of a generation, for a hold that nobody ended. NOT_FOUND: the
+        order did not come about, or its owner was erased.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,15 +214,35 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     request_deserializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.GetGenerationRequest.FromString,
                     response_serializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.Generation.SerializeToString,
             ),
+            'CancelGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelGeneration,
+                    request_deserializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.CancelGenerationRequest.FromString,
+                    response_serializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.Generation.SerializeToString,
+            ),
+            'DeleteGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteGeneration,
+                    request_deserializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.DeleteGenerationRequest.FromString,
+                    response_serializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.DeleteGenerationResponse.SerializeToString,
+            ),
             'WatchGeneration': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchGeneration,
                     request_deserializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.WatchGenerationRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
+            'StreamGeneration': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamGeneration,
+                    request_deserializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.StreamGenerationRequest.FromString,
+                    response_serializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.Generation.SerializeToString,
+            ),
             'ListEgress': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEgress,
                     request_deserializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.ListEgressRequest.FromString,
                     response_serializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.ListEgressResponse.SerializeToString,
+            ),
+            'GetOutcome': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOutcome,
+                    request_deserializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.GetOutcomeRequest.FromString,
+                    response_serializer=crafiq_dot_generation_dot_v1_dot_generation__pb2.Outcome.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,6 +392,60 @@ class GenerationService:
             _registered_method=True)
 
     @staticmethod
+    def CancelGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.generation.v1.GenerationService/CancelGeneration',
+            crafiq_dot_generation_dot_v1_dot_generation__pb2.CancelGenerationRequest.SerializeToString,
+            crafiq_dot_generation_dot_v1_dot_generation__pb2.Generation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.generation.v1.GenerationService/DeleteGeneration',
+            crafiq_dot_generation_dot_v1_dot_generation__pb2.DeleteGenerationRequest.SerializeToString,
+            crafiq_dot_generation_dot_v1_dot_generation__pb2.DeleteGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def WatchGeneration(request,
             target,
             options=(),
@@ -341,6 +473,33 @@ class GenerationService:
             _registered_method=True)
 
     @staticmethod
+    def StreamGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/crafiq.generation.v1.GenerationService/StreamGeneration',
+            crafiq_dot_generation_dot_v1_dot_generation__pb2.StreamGenerationRequest.SerializeToString,
+            crafiq_dot_generation_dot_v1_dot_generation__pb2.Generation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListEgress(request,
             target,
             options=(),
@@ -357,6 +516,33 @@ class GenerationService:
             '/crafiq.generation.v1.GenerationService/ListEgress',
             crafiq_dot_generation_dot_v1_dot_generation__pb2.ListEgressRequest.SerializeToString,
             crafiq_dot_generation_dot_v1_dot_generation__pb2.ListEgressResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOutcome(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.generation.v1.GenerationService/GetOutcome',
+            crafiq_dot_generation_dot_v1_dot_generation__pb2.GetOutcomeRequest.SerializeToString,
+            crafiq_dot_generation_dot_v1_dot_generation__pb2.Outcome.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,13 +44,35 @@ class GenerationServiceStub:
     """Lists the caller's generations, newest first."""
     GetGeneration: _grpc.UnaryUnaryMultiCallable[_generation_pb2.GetGenerationRequest, _generation_pb2.Generation]
     """One of the caller's generations."""
+    CancelGeneration: _grpc.UnaryUnaryMultiCallable[_generation_pb2.CancelGenerationRequest, _generation_pb2.Generation]
+    """Ends a generation that its owner wants no more; asked again, the answer is
+    the same. One that waits is CANCELLED at once. One that a vendor is at
+    shows as RUNNING until the vendor answers, for it can't be called back:
+    then it is CANCELLED, and what arrived is thrown away. Outputs that were
+    stored by then are delivered and charged, nothing else is. One that has
+    ended stays as it is.
+    """
+    DeleteGeneration: _grpc.UnaryUnaryMultiCallable[_generation_pb2.DeleteGenerationRequest, _generation_pb2.DeleteGenerationResponse]
+    """Deletes a generation that has ended, with the words in it. Its Outputs stay
+    in the library, and the record of who received what stays readable.
+    """
     WatchGeneration: _grpc.UnaryStreamMultiCallable[_generation_pb2.WatchGenerationRequest, _httpbody_pb2.HttpBody]
     """Every state of a generation as server-sent events: `id:` is the number of
     the state, `event: state`, `data:` the Generation as JSON, heartbeats in
     between; resumes after `Last-Event-ID`; ends with the job.
     """
+    StreamGeneration: _grpc.UnaryStreamMultiCallable[_generation_pb2.StreamGenerationRequest, _generation_pb2.Generation]
+    """Every state of a generation as messages, for gRPC-Web clients: from the one
+    after `after_seq` until the job ends; the latest is repeated every ten
+    seconds while nothing changes. UNAUTHENTICATED when the credential ends
+    before: refresh, and resume after the last `etag`.
+    """
     ListEgress: _grpc.UnaryUnaryMultiCallable[_generation_pb2.ListEgressRequest, _generation_pb2.ListEgressResponse]
     """Who received what of the caller's Input, when, and until when it lives."""
+    GetOutcome: _grpc.UnaryUnaryMultiCallable[_generation_pb2.GetOutcomeRequest, _generation_pb2.Outcome]
+    """What became of a generation, for a hold that nobody ended. NOT_FOUND: the
+    order did not come about, or its owner was erased.
+    """
 
 @_typing.type_check_only
 class GenerationServiceAsyncStub(GenerationServiceStub):
@@ -67,13 +89,35 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     """Lists the caller's generations, newest first."""
     GetGeneration: _aio.UnaryUnaryMultiCallable[_generation_pb2.GetGenerationRequest, _generation_pb2.Generation]  # type: ignore[assignment]
     """One of the caller's generations."""
+    CancelGeneration: _aio.UnaryUnaryMultiCallable[_generation_pb2.CancelGenerationRequest, _generation_pb2.Generation]  # type: ignore[assignment]
+    """Ends a generation that its owner wants no more; asked again, the answer is
+    the same. One that waits is CANCELLED at once. One that a vendor is at
+    shows as RUNNING until the vendor answers, for it can't be called back:
+    then it is CANCELLED, and what arrived is thrown away. Outputs that were
+    stored by then are delivered and charged, nothing else is. One that has
+    ended stays as it is.
+    """
+    DeleteGeneration: _aio.UnaryUnaryMultiCallable[_generation_pb2.DeleteGenerationRequest, _generation_pb2.DeleteGenerationResponse]  # type: ignore[assignment]
+    """Deletes a generation that has ended, with the words in it. Its Outputs stay
+    in the library, and the record of who received what stays readable.
+    """
     WatchGeneration: _aio.UnaryStreamMultiCallable[_generation_pb2.WatchGenerationRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """Every state of a generation as server-sent events: `id:` is the number of
     the state, `event: state`, `data:` the Generation as JSON, heartbeats in
     between; resumes after `Last-Event-ID`; ends with the job.
     """
+    StreamGeneration: _aio.UnaryStreamMultiCallable[_generation_pb2.StreamGenerationRequest, _generation_pb2.Generation]  # type: ignore[assignment]
+    """Every state of a generation as messages, for gRPC-Web clients: from the one
+    after `after_seq` until the job ends; the latest is repeated every ten
+    seconds while nothing changes. UNAUTHENTICATED when the credential ends
+    before: refresh, and resume after the last `etag`.
+    """
     ListEgress: _aio.UnaryUnaryMultiCallable[_generation_pb2.ListEgressRequest, _generation_pb2.ListEgressResponse]  # type: ignore[assignment]
     """Who received what of the caller's Input, when, and until when it lives."""
+    GetOutcome: _aio.UnaryUnaryMultiCallable[_generation_pb2.GetOutcomeRequest, _generation_pb2.Outcome]  # type: ignore[assignment]
+    """What became of a generation, for a hold that nobody ended. NOT_FOUND: the
+    order did not come about, or its owner was erased.
+    """
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns jobs, prompts, vendors, and the record of what was sent to whom."""
@@ -119,6 +163,30 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         """One of the caller's generations."""
 
     @_abc_1.abstractmethod
+    def CancelGeneration(
+        self,
+        request: _generation_pb2.CancelGenerationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_pb2.Generation, _abc.Awaitable[_generation_pb2.Generation]]:
+        """Ends a generation that its owner wants no more; asked again, the answer is
+        the same. One that waits is CANCELLED at once. One that a vendor is at
+        shows as RUNNING until the vendor answers, for it can't be called back:
+        then it is CANCELLED, and what arrived is thrown away. Outputs that were
+        stored by then are delivered and charged, nothing else is. One that has
+        ended stays as it is.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteGeneration(
+        self,
+        request: _generation_pb2.DeleteGenerationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_pb2.DeleteGenerationResponse, _abc.Awaitable[_generation_pb2.DeleteGenerationResponse]]:
+        """Deletes a generation that has ended, with the words in it. Its Outputs stay
+        in the library, and the record of who received what stays readable.
+        """
+
+    @_abc_1.abstractmethod
     def WatchGeneration(
         self,
         request: _generation_pb2.WatchGenerationRequest,
@@ -130,11 +198,33 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def StreamGeneration(
+        self,
+        request: _generation_pb2.StreamGenerationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_generation_pb2.Generation], _abc.AsyncIterator[_generation_pb2.Generation]]:
+        """Every state of a generation as messages, for gRPC-Web clients: from the one
+        after `after_seq` until the job ends; the latest is repeated every ten
+        seconds while nothing changes. UNAUTHENTICATED when the credential ends
+        before: refresh, and resume after the last `etag`.
+        """
+
+    @_abc_1.abstractmethod
     def ListEgress(
         self,
         request: _generation_pb2.ListEgressRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_generation_pb2.ListEgressResponse, _abc.Awaitable[_generation_pb2.ListEgressResponse]]:
         """Who received what of the caller's Input, when, and until when it lives."""
+
+    @_abc_1.abstractmethod
+    def GetOutcome(
+        self,
+        request: _generation_pb2.GetOutcomeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_pb2.Outcome, _abc.Awaitable[_generation_pb2.Outcome]]:
+        """What became of a generation, for a hold that nobody ended. NOT_FOUND: the
+        order did not come about, or its owner was erased.
+        """
 
 def add_GenerationServiceServicer_to_server(servicer: GenerationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
