@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKeyConstraint, Index
+from sqlalchemy import DateTime, ForeignKeyConstraint, Index, text
 
 from promises.inventory import DELETE, plain, subject
 from services.assets.domain.refusals import PackChanged, PackFull, PackOrderIncomplete
@@ -31,11 +31,14 @@ class Pack(Row, table=True):
     title: str = TITLE.column()
     created_at: datetime = CAME.column(DateTime(timezone=True))
     revision: int = plain("counts changes")
+    public: bool = CAME.column(sa_column_kwargs={"server_default": text("false")})
 
     @classmethod
     def begin(cls, account: UUID, named: str, own: UUID, now: datetime) -> Self:
         """An empty pack; raises TitleNotAllowed."""
-        return cls(id=own, account=account, title=title(named, "title"), created_at=now, revision=1)
+        return cls(
+            id=own, account=account, title=title(named, "title"), created_at=now, revision=1, public=False
+        )
 
     @property
     def name(self) -> str:

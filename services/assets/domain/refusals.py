@@ -112,6 +112,12 @@ class PackOrderIncomplete(FailedPrecondition):
     sentence = "An order names every asset of {pack} once and nothing else; read it again, then order it."
 
 
+class PackTooLargeToPublish(ResourceExhausted):
+    """More than becomes public in one act."""
+
+    sentence = "At most {limit} assets become public in one act; publish some of them one by one first."
+
+
 class PackFull(ResourceExhausted):
     """As much as a pack holds."""
 

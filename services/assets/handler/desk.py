@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from chassis.blobs import BlobMissing
 from chassis.clock import Clock
 from chassis.errors import Refusal
 from chassis.pages import Pages
@@ -14,7 +15,8 @@ from services.assets.adapters.names import Names
 from services.assets.adapters.storage import Storage
 from services.assets.adapters.workshop import Workshop
 from services.assets.domain.library import Asset, Content
-from services.assets.domain.publications import Licence
+from services.assets.domain.publications import Licence, Publication
+from services.assets.domain.refusals import AssetNotFound
 from services.assets.repository import Library, Packs, Publications, Uploads
 
 LOG = logging.getLogger("crafiq.assets")
@@ -53,6 +55,14 @@ class Desk:
             await self.storage.discard([str(key)])
         except Refusal as refusal:
             _left_to_the_sweeper(refusal)
+
+    async def copy(self, asset: Asset, made: Publication) -> None:
+        """Write public bytes; noted first, so that those without a publication are found and removed."""
+        await self.publications.note(made.id, self.clock.now())
+        try:
+            await self.storage.publish(asset.object, made.id)
+        except BlobMissing:
+            raise AssetNotFound(asset=asset.name) from None
 
     async def kept(self, asset: Asset, key: UUID) -> Asset:
         """The asset; bytes written under `key` go if it has others, because somebody was faster."""

@@ -70,16 +70,6 @@ class Packing(At):
         await self._desk.packs.delete(call.account, rendering.pack_id(request.name), request.etag)
         return Empty()
 
-    async def AddAssets(self, request: assets_pb2.AddAssetsRequest, call: Call) -> assets_pb2.Pack:
-        """More, at the end."""
-        more = [rendering.asset_id(name) for name in request.assets]
-
-        def change(pack: Pack, there: list[UUID]) -> list[UUID]:
-            return pack.extended(there, more)
-
-        named = rendering.pack_id(request.name)
-        return rendering.filled(await self._desk.packs.change(call.account, named, change))
-
     async def RemoveAssets(self, request: assets_pb2.RemoveAssetsRequest, call: Call) -> assets_pb2.Pack:
         """Less."""
         gone = {rendering.asset_id(name) for name in request.assets}

@@ -8,11 +8,9 @@ from uuid import UUID
 from crafiq.assets.v1 import assets_pb2
 
 from chassis import pages
-from chassis.blobs import BlobMissing
 from chassis.rpc import Call
-from services.assets.domain.library import Asset
 from services.assets.domain.publications import Attribution, Publication
-from services.assets.domain.refusals import AssetNotFound, ConfirmationNeeded
+from services.assets.domain.refusals import ConfirmationNeeded
 from services.assets.handler import rendering
 from services.assets.handler.desk import At
 from services.assets.repository import FIRST, Shown
@@ -33,18 +31,11 @@ class Publishing(At):
             asset, attribution, self._desk.licence, self._desk.new_id(), self._desk.clock.now()
         )
         if await self._desk.publications.of_asset(call.account, asset.id) is None:
-            await self._copy(asset, made)
+            await self._desk.copy(asset, made)
         published = await self._desk.publications.publish(made, request.request_id, request)
         if published != made.id:
             await self._desk.publications.abandon(made.id)
         return await self._shown(await self._desk.publications.get(published), call)
-
-    async def _copy(self, asset: Asset, made: Publication) -> None:
-        await self._desk.publications.note(made.id, self._desk.clock.now())
-        try:
-            await self._desk.storage.publish(asset.object, made.id)
-        except BlobMissing:
-            raise AssetNotFound(asset=asset.name) from None
 
     async def ListPublications(
         self, request: assets_pb2.ListPublicationsRequest, call: Call

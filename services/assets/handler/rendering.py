@@ -76,7 +76,9 @@ def asset(row: Asset, *, titled: bool = True) -> assets_pb2.Asset:
 
 def pack(row: Pack, items: int) -> assets_pb2.Pack:
     """A pack without what is in it."""
-    message = assets_pb2.Pack(name=row.name, title=row.title, asset_count=items, etag=row.etag)
+    message = assets_pb2.Pack(
+        name=row.name, title=row.title, asset_count=items, etag=row.etag, public=row.public
+    )
     message.create_time.FromDatetime(row.created_at)
     return message
 

@@ -11,7 +11,8 @@ from google.protobuf.message import Message
 from sqlalchemy import bindparam, select, text
 from sqlmodel import col
 
-from chassis.db import Database, Record, Statement, Transaction, scalar
+from chassis.db import Contended, Database, Record, Statement, Transaction, scalar
+from services.assets.domain.library import Asset
 from services.assets.domain.packs import PACKS_AT_MOST, Pack
 from services.assets.domain.refusals import AssetNotFound, PackNotFound, PacksTooMany
 from services.assets.repository.uploads import LOCK_SUBJECT
@@ -49,6 +50,21 @@ FILL = Statement(
         ON CONFLICT (pack, asset) DO UPDATE SET position = excluded.position
         """
     )
+)
+# Ids are random, so this order says nothing about when.
+PUBLIC = Statement(text("SELECT * FROM packs WHERE public AND id > :after ORDER BY id LIMIT :most"), Pack)
+WORKS = Statement(
+    text(
+        "SELECT pack_items.pack, publications.id FROM pack_items JOIN publications USING (asset) "
+        "WHERE pack_items.pack = ANY(:packs) AND NOT taken_down ORDER BY pack_items.position, publications.id"
+    )
+)
+UNPUBLISHED = Statement(
+    text(
+        "SELECT assets.* FROM assets WHERE id = ANY(:ids) AND account = :owner "
+        "AND NOT EXISTS (SELECT FROM publications WHERE publications.asset = assets.id)"
+    ),
+    Asset,
 )
 DELETE = Statement(text("DELETE FROM packs WHERE id = :pack"))
 
@@ -104,18 +120,39 @@ class Packs:
         return {row["pack"]: row["items"] for row in rows}
 
     async def change(self, account: UUID, pack: UUID, change: Change) -> Filled:
-        """Let its owner change a pack. Raises PackNotFound, AssetNotFound, and what `change` raises."""
+        """Let its owner change a pack; what is in a public one has to be public.
+
+        Raises PackNotFound, AssetNotFound, Contended, and what `change` raises.
+        """
         async with self._db.transaction() as tx:
             found = await _locked(tx, account, pack)
             there = await tx.all(ORDER, pack=pack)
+            hidden = not found.public
             wanted = change(found, there)
-            await _owned(tx, account, [asset for asset in wanted if asset not in set(there)])
+            fresh = [asset for asset in wanted if asset not in set(there)]
+            await _owned(tx, account, fresh)
+            # What its owner let go of stays in the pack: only what comes in or comes to be seen counts.
+            seen = wanted if hidden else fresh
+            if found.public and await tx.all(UNPUBLISHED, ids=seen, owner=account):
+                raise Contended  # it became public a moment ago, or got something else to hold
             if wanted != there:
                 await tx.execute(EMPTY, pack=pack, kept=wanted)
                 await tx.execute(FILL, pack=pack, owner=account, assets=wanted)
             found.changed()
             await tx.update(found)
             return Filled(found, tuple(await tx.all(ORDER, pack=pack)))
+
+    async def public(self, after: UUID, most: int) -> list[Filled]:
+        """Up to `most` packs that everyone sees, each with its publications, after an id."""
+        packs = await self._db.all(PUBLIC, after=after, most=most)
+        works: dict[UUID, list[UUID]] = {pack.id: [] for pack in packs}
+        for record in await self._db.all(WORKS, packs=list(works)):
+            works[record["pack"]].append(record["id"])
+        return [Filled(pack, tuple(works[pack.id])) for pack in packs]
+
+    async def unpublished(self, account: UUID, assets: Sequence[UUID]) -> list[Asset]:
+        """Those of a person's assets that nobody else sees."""
+        return await self._db.all(UNPUBLISHED, ids=list(assets), owner=account)
 
     async def delete(self, account: UUID, pack: UUID, etag: str) -> None:
         """Remove a pack; raises PackNotFound, PackChanged."""

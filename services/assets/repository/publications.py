@@ -115,6 +115,12 @@ class Publications:
                 await self._commit(tx, made, made.account)
         return made.id if earlier is None else UUID(earlier.removeprefix("publications/"))
 
+    async def add(self, made: Publication) -> None:
+        """Commit a publication as part of a larger act; raises AlreadyPublic, AssetNotFound."""
+        assert made.account is not None
+        async with self._db.transaction() as tx:
+            await self._commit(tx, made, made.account)
+
     async def _commit(self, tx: Transaction, made: Publication, owner: UUID) -> None:
         if await tx.first(ASSET_LOCKED, asset=made.asset, owner=owner) is None:
             raise AssetNotFound(asset=f"assets/{made.asset}")

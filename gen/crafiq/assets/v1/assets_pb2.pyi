@@ -879,6 +879,7 @@ class Pack(_message.Message):
     ASSET_COUNT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PUBLIC_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`packs/{uuid}`."""
     title: _builtins.str
@@ -887,6 +888,8 @@ class Pack(_message.Message):
     """How many assets are in it."""
     etag: _builtins.str
     """Changes with every change that the person makes to it (AIP-154)."""
+    public: _builtins.bool
+    """Whether everyone sees it."""
     @_builtins.property
     def assets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """`assets/{uuid}` of what is in it, in order; lists of packs leave it out.
@@ -906,10 +909,11 @@ class Pack(_message.Message):
         asset_count: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        public: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_count", b"asset_count", "assets", b"assets", "create_time", b"create_time", "etag", b"etag", "name", b"name", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_count", b"asset_count", "assets", b"assets", "create_time", b"create_time", "etag", b"etag", "name", b"name", "public", b"public", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1083,8 +1087,14 @@ class AddAssetsRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     ASSETS_FIELD_NUMBER: _builtins.int
+    CONFIRM_FIELD_NUMBER: _builtins.int
+    ATTRIBUTION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`packs/{uuid}`."""
+    confirm: _builtins.bool
+    """Has to be true if the pack is public: it can't be undone."""
+    attribution: Global___Attribution.ValueType
+    """Whether what becomes public says who made it; without it, it does not."""
     @_builtins.property
     def assets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """`assets/{uuid}`, at most 100."""
@@ -1094,14 +1104,156 @@ class AddAssetsRequest(_message.Message):
         *,
         name: _builtins.str = ...,
         assets: _abc.Iterable[_builtins.str] | None = ...,
+        confirm: _builtins.bool = ...,
+        attribution: Global___Attribution.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "attribution", b"attribution", "confirm", b"confirm", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AddAssetsRequest: _TypeAlias = AddAssetsRequest  # noqa: Y015
+
+@_typing.final
+class PublishPackRequest(_message.Message):
+    """Shows a pack to everyone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CONFIRM_FIELD_NUMBER: _builtins.int
+    ATTRIBUTION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`packs/{uuid}`."""
+    confirm: _builtins.bool
+    """Has to be true: what becomes public stays public."""
+    attribution: Global___Attribution.ValueType
+    """Whether what becomes public says who made it."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        confirm: _builtins.bool = ...,
+        attribution: Global___Attribution.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution", b"attribution", "confirm", b"confirm", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublishPackRequest: _TypeAlias = PublishPackRequest  # noqa: Y015
+
+@_typing.final
+class UnpublishPackRequest(_message.Message):
+    """Shows a pack to nobody else any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`packs/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnpublishPackRequest: _TypeAlias = UnpublishPackRequest  # noqa: Y015
+
+@_typing.final
+class PublicPack(_message.Message):
+    """A pack as everyone sees it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    PUBLICATIONS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`packs/{uuid}`."""
+    title: _builtins.str
+    """What its owner calls it."""
+    @_builtins.property
+    def publications(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`publications/{uuid}` of what is in it, in order. What its owner let go of
+        or deleted stays public and is not in it any more.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        title: _builtins.str = ...,
+        publications: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "publications", b"publications", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublicPack: _TypeAlias = PublicPack  # noqa: Y015
+
+@_typing.final
+class ListPublicPacksRequest(_message.Message):
+    """Asks for a page of public packs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most 100; larger is taken as 100."""
+    page_token: _builtins.str
+    """From the page before."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPublicPacksRequest: _TypeAlias = ListPublicPacksRequest  # noqa: Y015
+
+@_typing.final
+class ListPublicPacksResponse(_message.Message):
+    """One page of public packs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PACKS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def packs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PublicPack]:
+        """The packs, in no order that means anything."""
+
+    def __init__(
+        self,
+        *,
+        packs: _abc.Iterable[Global___PublicPack] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "packs", b"packs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPublicPacksResponse: _TypeAlias = ListPublicPacksResponse  # noqa: Y015
 
 @_typing.final
 class RemoveAssetsRequest(_message.Message):

@@ -136,6 +136,21 @@ class AssetsServiceStub:
                 request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.RemoveAssetsRequest.SerializeToString,
                 response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
                 _registered_method=True)
+        self.PublishPack = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/PublishPack',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.PublishPackRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
+                _registered_method=True)
+        self.UnpublishPack = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/UnpublishPack',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.UnpublishPackRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
+                _registered_method=True)
+        self.ListPublicPacks = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/ListPublicPacks',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPublicPacksRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPublicPacksResponse.FromString,
+                _registered_method=True)
         self.CheckInputs = channel.unary_unary(
                 '/crafiq.assets.v1.AssetsService/CheckInputs',
                 request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.CheckInputsRequest.SerializeToString,
@@ -291,7 +306,7 @@ class AssetsServiceServicer:
 
     def AddAssets(self, request, context):
         """Puts assets at the end of a pack; those that are in it already stay where
-        they are.
+        they are. What comes into a public pack becomes public, for good.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -299,6 +314,27 @@ class AssetsServiceServicer:
 
     def RemoveAssets(self, request, context):
         """Takes assets out of a pack; they stay in the library.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishPack(self, request, context):
+        """Shows a pack to everyone; what is in it becomes public, for good.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnpublishPack(self, request, context):
+        """Shows a pack to nobody else any more. What was public in it stays public.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPublicPacks(self, request, context):
+        """Lists the packs that are shown to everyone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -429,6 +465,21 @@ def add_AssetsServiceServicer_to_server(servicer, server):
                     servicer.RemoveAssets,
                     request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.RemoveAssetsRequest.FromString,
                     response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.SerializeToString,
+            ),
+            'PublishPack': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishPack,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.PublishPackRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.SerializeToString,
+            ),
+            'UnpublishPack': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnpublishPack,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.UnpublishPackRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.SerializeToString,
+            ),
+            'ListPublicPacks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPublicPacks,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPublicPacksRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPublicPacksResponse.SerializeToString,
             ),
             'CheckInputs': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckInputs,
@@ -987,6 +1038,87 @@ class AssetsService:
             '/crafiq.assets.v1.AssetsService/RemoveAssets',
             crafiq_dot_assets_dot_v1_dot_assets__pb2.RemoveAssetsRequest.SerializeToString,
             crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishPack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/PublishPack',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.PublishPackRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnpublishPack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/UnpublishPack',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.UnpublishPackRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.Pack.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPublicPacks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/ListPublicPacks',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPublicPacksRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.ListPublicPacksResponse.FromString,
             options,
             channel_credentials,
             insecure,

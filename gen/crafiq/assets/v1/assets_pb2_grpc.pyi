@@ -84,10 +84,16 @@ class AssetsServiceStub:
     """Deletes a pack; what was in it stays in the library."""
     AddAssets: _grpc.UnaryUnaryMultiCallable[_assets_pb2.AddAssetsRequest, _assets_pb2.Pack]
     """Puts assets at the end of a pack; those that are in it already stay where
-    they are.
+    they are. What comes into a public pack becomes public, for good.
     """
     RemoveAssets: _grpc.UnaryUnaryMultiCallable[_assets_pb2.RemoveAssetsRequest, _assets_pb2.Pack]
     """Takes assets out of a pack; they stay in the library."""
+    PublishPack: _grpc.UnaryUnaryMultiCallable[_assets_pb2.PublishPackRequest, _assets_pb2.Pack]
+    """Shows a pack to everyone; what is in it becomes public, for good."""
+    UnpublishPack: _grpc.UnaryUnaryMultiCallable[_assets_pb2.UnpublishPackRequest, _assets_pb2.Pack]
+    """Shows a pack to nobody else any more. What was public in it stays public."""
+    ListPublicPacks: _grpc.UnaryUnaryMultiCallable[_assets_pb2.ListPublicPacksRequest, _assets_pb2.ListPublicPacksResponse]
+    """Lists the packs that are shown to everyone."""
     CheckInputs: _grpc.UnaryUnaryMultiCallable[_assets_pb2.CheckInputsRequest, _assets_pb2.CheckInputsResponse]
     """Whether a person may use these assets as Input, and what they are."""
     OpenInput: _grpc.UnaryUnaryMultiCallable[_assets_pb2.OpenInputRequest, _assets_pb2.OpenInputResponse]
@@ -153,10 +159,16 @@ class AssetsServiceAsyncStub(AssetsServiceStub):
     """Deletes a pack; what was in it stays in the library."""
     AddAssets: _aio.UnaryUnaryMultiCallable[_assets_pb2.AddAssetsRequest, _assets_pb2.Pack]  # type: ignore[assignment]
     """Puts assets at the end of a pack; those that are in it already stay where
-    they are.
+    they are. What comes into a public pack becomes public, for good.
     """
     RemoveAssets: _aio.UnaryUnaryMultiCallable[_assets_pb2.RemoveAssetsRequest, _assets_pb2.Pack]  # type: ignore[assignment]
     """Takes assets out of a pack; they stay in the library."""
+    PublishPack: _aio.UnaryUnaryMultiCallable[_assets_pb2.PublishPackRequest, _assets_pb2.Pack]  # type: ignore[assignment]
+    """Shows a pack to everyone; what is in it becomes public, for good."""
+    UnpublishPack: _aio.UnaryUnaryMultiCallable[_assets_pb2.UnpublishPackRequest, _assets_pb2.Pack]  # type: ignore[assignment]
+    """Shows a pack to nobody else any more. What was public in it stays public."""
+    ListPublicPacks: _aio.UnaryUnaryMultiCallable[_assets_pb2.ListPublicPacksRequest, _assets_pb2.ListPublicPacksResponse]  # type: ignore[assignment]
+    """Lists the packs that are shown to everyone."""
     CheckInputs: _aio.UnaryUnaryMultiCallable[_assets_pb2.CheckInputsRequest, _assets_pb2.CheckInputsResponse]  # type: ignore[assignment]
     """Whether a person may use these assets as Input, and what they are."""
     OpenInput: _aio.UnaryUnaryMultiCallable[_assets_pb2.OpenInputRequest, _assets_pb2.OpenInputResponse]  # type: ignore[assignment]
@@ -333,7 +345,7 @@ class AssetsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_assets_pb2.Pack, _abc.Awaitable[_assets_pb2.Pack]]:
         """Puts assets at the end of a pack; those that are in it already stay where
-        they are.
+        they are. What comes into a public pack becomes public, for good.
         """
 
     @_abc_1.abstractmethod
@@ -343,6 +355,30 @@ class AssetsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_assets_pb2.Pack, _abc.Awaitable[_assets_pb2.Pack]]:
         """Takes assets out of a pack; they stay in the library."""
+
+    @_abc_1.abstractmethod
+    def PublishPack(
+        self,
+        request: _assets_pb2.PublishPackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.Pack, _abc.Awaitable[_assets_pb2.Pack]]:
+        """Shows a pack to everyone; what is in it becomes public, for good."""
+
+    @_abc_1.abstractmethod
+    def UnpublishPack(
+        self,
+        request: _assets_pb2.UnpublishPackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.Pack, _abc.Awaitable[_assets_pb2.Pack]]:
+        """Shows a pack to nobody else any more. What was public in it stays public."""
+
+    @_abc_1.abstractmethod
+    def ListPublicPacks(
+        self,
+        request: _assets_pb2.ListPublicPacksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.ListPublicPacksResponse, _abc.Awaitable[_assets_pb2.ListPublicPacksResponse]]:
+        """Lists the packs that are shown to everyone."""
 
     @_abc_1.abstractmethod
     def CheckInputs(
