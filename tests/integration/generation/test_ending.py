@@ -63,8 +63,13 @@ async def test_what_waits_is_cancelled_at_once_and_its_hold_let_go(generation: W
     assert done.note == "Cancelled. Nothing was charged."
     assert done.HasField("end_time")
     assert await cancel(person, order.name) == done
-    announced = [name for name, body in await generation.announced(person.id) if order.name.encode() in body]
-    assert announced == ["GenerationCreated", "GenerationCancelled"]
+
+    async def told() -> bool:
+        found = await generation.announced(person.id)
+        about = [name for name, body in found if order.name.encode() in body]
+        return about == ["GenerationCreated", "GenerationCancelled"]
+
+    await eventually(told)
     assert await person.egress(order.name) == []
 
 
@@ -138,8 +143,14 @@ async def test_whenever_a_cancel_comes_there_is_one_end_and_one_settlement(
         await asyncio.gather(*(cancel(person, order.name) for _ in range(3)))
         return await person.ended(order.name)
 
-    for one in await asyncio.gather(*(race() for _ in range(4))):
-        announced = await generation.announced(person.id)
+    done = await asyncio.gather(*(race() for _ in range(4)))
+
+    async def told() -> list[tuple[str, bytes]] | None:
+        found = await generation.announced(person.id)
+        return found if len(found) >= 2 * len(done) else None
+
+    announced = await eventually(told) or []
+    for one in done:
         ends = [n for n, body in announced if one.name.encode() in body and n != "GenerationCreated"]
         succeeded = one.state == generation_pb2.SUCCEEDED
         assert ends == ["GenerationSucceeded" if succeeded else "GenerationCancelled"]

@@ -112,6 +112,7 @@ async def test_a_worker_killed_while_the_vendor_works_leads_to_one_end_and_no_se
     assert len(await generation.openai.requests(prompt)) == 1
 
 
+@pytest.mark.slow
 async def test_a_worker_killed_before_anything_left_is_followed_by_another(
     generation: World, tmp_path: Path
 ) -> None:
@@ -130,6 +131,7 @@ async def test_a_worker_killed_before_anything_left_is_followed_by_another(
     assert len(await generation.openai.requests(prompt)) == 1
 
 
+@pytest.mark.slow
 async def test_a_process_that_is_told_to_stop_finishes_what_is_in_hand(
     generation: World, tmp_path: Path
 ) -> None:
@@ -145,6 +147,7 @@ async def test_a_process_that_is_told_to_stop_finishes_what_is_in_hand(
     await generation.heard(person, "GenerationCreated", "GenerationSucceeded")
 
 
+@pytest.mark.slow
 @pytest.mark.promise("2a-input-text", "8-minimise")
 async def test_what_a_person_writes_is_in_no_log_trace_event_or_other_table(
     generation: World, tmp_path: Path
@@ -178,6 +181,7 @@ async def _both_worked(processes: tuple[Process, ...]) -> bool:
     )
 
 
+@pytest.mark.slow
 async def test_two_processes_share_the_work_and_a_stream_shows_what_the_other_one_did(
     generation: World, tmp_path: Path
 ) -> None:

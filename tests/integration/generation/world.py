@@ -211,7 +211,7 @@ class World:
             found = []
             while True:
                 try:
-                    messages = await pull.fetch(10, timeout=0.3)
+                    messages = await pull.fetch(10, timeout=0.1)
                 except TimeoutError:
                     return found
                 found += [(message.subject.split(".")[3], message.data) for message in messages]
