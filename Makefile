@@ -19,7 +19,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 # With it set, every start would compile every import again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup up down status demo test test-full check promises proto lock clean
+.PHONY: help setup up down status demo test test-full bench check promises proto lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,9 @@ test: check ## every check and test, on real servers that it starts and stops; w
 test-full: check ## the slow tests as well
 	@echo "== tests, the slow ones too"
 	@$(PY) -m pytest
+
+bench: setup ## measure against the bare libraries, under 3 minutes; prints a table, writes .crafiq/bench.json
+	@$(PY) -m tests.bench
 
 check: setup ## format, lint, types, import contracts, protos, generated files
 	@echo "== format and lint"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -39,7 +40,13 @@ class Running:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    state = tmp_path_factory.mktemp("platform")
+    with started(tmp_path_factory.mktemp("platform")) as running:
+        yield running
+
+
+@contextmanager
+def started(state: Path) -> Iterator[Running]:
+    """A platform with its state in this folder, stopped when the block ends."""
     environment = {
         **os.environ,
         "CRAFIQ_STATE": str(state),

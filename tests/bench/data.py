@@ -1,9 +1,7 @@
 """What the data layer costs: ours against the bare libraries, same run, same servers, same rows.
 
-Usage: python -m tests.bench.data [rounds]
-
-Ours and bare alternate in each round; the figure is the median of the rounds. Prints one JSON object
-a line: {"name", "ours", "bare", "ratio", "goal", "unit", "met"}.
+The data layer alone, without the RPC in front of it. The relay and the inbox take whole batches; the
+others keep `IN_FLIGHT` statements under way.
 """
 
 from __future__ import annotations
@@ -11,18 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
-import statistics
-import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
-import uvloop
 from crafiq.identity.v1 import events_pb2
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -37,13 +28,16 @@ from chassis.consumers import Consumers, Subscription
 from chassis.db import Database, Statement, Transaction
 from chassis.relay import Relay
 from deploy.local.infra import Infra
+from tests.bench.rows import Row as Figures
+from tests.bench.rows import compare, rate
+from tests.bench.servers import bare_pool
 from tests.integration.chassis_data.rows import Note, Row
 from tests.integration.chassis_data.test_relay import revoked
 from tests.integration.chassis_data.test_statements import a_note
 
 IN_FLIGHT = 8
 READ = Statement(select(Note).where(col(Note.id) == bindparam("note")), Note)
-Measure = Callable[[], Awaitable[float]]
+EVENTS = 2000
 
 
 class Bench:
@@ -55,7 +49,7 @@ class Bench:
         self.subject, self.payload = events.subject_of(self.event), self.event.SerializeToString()
         self.js = bus.jetstream(publish_async_max_pending=10_000)
 
-    async def relay(self, count: int = 5000) -> float:
+    async def relay(self, count: int = EVENTS) -> float:
         await self.pool.execute(
             "INSERT INTO outbox (id, subject, payload, traceparent, created)"
             " SELECT gen_random_uuid(), $1, $2, '', now() FROM generate_series(1, $3)",
@@ -67,7 +61,7 @@ class Bench:
         assert await relay.flush() == count
         return count / (time.perf_counter() - started)
 
-    async def publish(self, count: int = 5000) -> float:
+    async def publish(self, count: int = EVENTS) -> float:
         ids, started = [str(uuid4()) for _ in range(count)], time.perf_counter()
         for start in range(0, count, 500):
             futures = [
@@ -92,7 +86,7 @@ class Bench:
         return count / (time.perf_counter() - started)
 
     async def create(self) -> float:
-        return await in_flight(lambda: self.db.create(a_note(self.account), self.event))
+        return await rate(lambda: self.db.create(a_note(self.account), self.event), IN_FLIGHT)
 
     async def two_inserts(self) -> float:
         async def write() -> None:
@@ -108,7 +102,7 @@ class Bench:
                     uuid4(), self.subject, self.event.SerializeToString(),
                 )  # fmt: skip
 
-        return await in_flight(write)
+        return await rate(write, IN_FLIGHT)
 
     async def one_insert(self) -> float:
         async def write() -> None:
@@ -122,88 +116,80 @@ class Bench:
                 uuid4(), self.subject, self.event.SerializeToString(),
             )  # fmt: skip
 
-        return await in_flight(write)
+        return await rate(write, IN_FLIGHT)
 
     async def read(self, note: UUID) -> float:
-        return await in_flight(lambda: self.db.first(READ, note=note), 4000)
+        return await rate(lambda: self.db.first(READ, note=note), IN_FLIGHT)
 
     async def fetch(self, note: UUID) -> float:
-        return await in_flight(
+        return await rate(
             lambda: self.pool.fetchrow(
                 "SELECT id, account, mood, words, written FROM notes WHERE id = $1", note
             ),
-            4000,
+            IN_FLIGHT,
         )
 
 
-async def in_flight(action: Callable[[], Awaitable[Any]], count: int = 1600) -> float:
-    """The rate of `count` actions, `IN_FLIGHT` at a time."""
-
-    async def worker() -> None:
-        for _ in range(count // IN_FLIGHT):
-            await action()
-
-    started = time.perf_counter()
-    await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
-    return count / (time.perf_counter() - started)
-
-
-async def compare(name: str, goal: float, ours: Measure, bare: Measure, rounds: int) -> None:
-    pairs = [(await ours(), await bare()) for _ in range(rounds + 1)][1:]  # the first is warm-up
-    ours_, bare_ = (statistics.median(column) for column in zip(*pairs, strict=True))
-    ratio = round(ours_ / bare_, 2)
-    figures = {"ours": round(ours_), "bare": round(bare_), "ratio": ratio, "goal": goal}
-    print(json.dumps({"name": name, **figures, "unit": "1/s", "met": ratio >= goal}), flush=True)
+async def events_rows(bench: Bench) -> list[Figures]:
+    """The way out and the way in of an event."""
+    load = f"{len(bench.payload)} B an event; NATS over TLS, Unix socket"
+    return [
+        await compare(
+            "relay / pipelined publish", 0.85, bench.relay, bench.publish, load=load, unit="events/s"
+        ),
+        await compare(
+            "inbox, batches of 100 / one by one",
+            10,
+            lambda: bench.inbox(100, EVENTS),
+            lambda: bench.inbox(1, 200),
+            load=f"{len(bench.payload)} B an event; Unix socket",
+            unit="events/s",
+        ),
+    ]
 
 
-async def run(bench: Bench, rounds: int) -> None:
-    note = a_note(bench.account)
-    await bench.db.insert(note)
-    await compare("relay / pipelined publish", 0.85, bench.relay, bench.publish, rounds)
-    await compare(
-        "inbox, batches of 100 / one by one",
-        10,
-        lambda: bench.inbox(100, 5000),
-        lambda: bench.inbox(1, 500),
-        rounds,
-    )
-    await compare(
-        "create with event / two inserts in a transaction", 1.0, bench.create, bench.two_inserts, rounds
-    )
-    await compare("create with event / one bare statement", 0.7, bench.create, bench.one_insert, rounds)
-    await compare(
-        "read by key / bare", 0.6, lambda: bench.read(note.id), lambda: bench.fetch(note.id), rounds
-    )
+async def row_rows(bench: Bench, note: Note) -> list[Figures]:
+    """Writing and reading one row."""
+    size = len(json.dumps(note.words)) + len(bench.payload)
+    write = f"{size} B of words and event, fsynced; Unix socket; {IN_FLIGHT} in flight"
+    read = f"{len(json.dumps(note.words))} B of words; Unix socket; {IN_FLIGHT} in flight"
+    two, one = "create with event / two inserts in a transaction", "create with event / one bare statement"
+    return [
+        await compare(two, 1.1, bench.create, bench.two_inserts, load=write),
+        await compare(one, 0.75, bench.create, bench.one_insert, load=write),
+        await compare(
+            "read by key / bare", 0.6, lambda: bench.read(note.id), lambda: bench.fetch(note.id), load=read
+        ),
+    ]
 
 
-async def measure(infra: Infra, url: str, rounds: int) -> None:
+async def prepared(infra: Infra) -> str:
+    """The URL of a database of its own, with the tables."""
+    admin = await asyncpg.connect(infra.postgres.admin_dsn)
+    await admin.execute("CREATE DATABASE bench TEMPLATE template0")
+    await admin.close()
+    url = re.sub(r"/[^/?]*\?", "/bench?", infra.postgres.admin_dsn, count=1)
+
     async def connect() -> Any:
         return await asyncpg.connect(url)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
     async with engine.begin() as connection:
         await connection.run_sync(Row.metadata.create_all)
-    user = "identity"
+    return url
+
+
+async def rows(infra: Infra) -> list[Figures]:
+    """All comparisons, on these servers."""
+    url, user = await prepared(infra), "identity"
     bus = await events.connect(infra.nats.url, user, infra.nats.password(user), infra.tls_dir(user))
-    opened = Database.open(url, clock=Clock(), new_id=uuid4, request_key=b"k" * 32, size=(8, 8))
-    async with opened as db, asyncpg.create_pool(url, min_size=8, max_size=8) as pool:
+    size = (IN_FLIGHT, IN_FLIGHT)
+    opened = Database.open(url, clock=Clock(), new_id=uuid4, request_key=b"k" * 32, size=size)
+    async with opened as db, bare_pool(url, IN_FLIGHT) as pool:
         account = uuid4()
         await pool.execute("INSERT INTO subjects VALUES ($1, now())", account)
-        await run(Bench(db, pool, bus, account), rounds)
+        bench, note = Bench(db, pool, bus, account), a_note(account)
+        await db.insert(note)
+        answer = await events_rows(bench) + await row_rows(bench, note)
     await bus.close()
-
-
-async def main(rounds: int) -> None:
-    folder = tempfile.mkdtemp(prefix="crafiq-bench-")
-    async with Infra(Path(folder)) as infra:
-        admin = await asyncpg.connect(infra.postgres.admin_dsn)
-        await admin.execute("CREATE DATABASE bench TEMPLATE template0")
-        await admin.close()
-        url = re.sub(r"/[^/?]*\?", "/bench?", infra.postgres.admin_dsn, count=1)
-        # Services run on uvloop, which can't start the servers as another user.
-        await asyncio.to_thread(lambda: uvloop.run(measure(infra, url, rounds)))
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
+    return answer

@@ -1,30 +1,17 @@
 """What the repository costs a hold and its capture: against the same two statements on bare asyncpg.
 
-Usage: python -m tests.bench.ledger [rounds]
-
 Both run on one PostgreSQL, in turns, with pools of the same size; a pair is two durable commits. One
 hot person shows what waiting in the process (`Turns`) is worth against waiting in the database.
-Prints a JSON object a line: {"name", "ours", "bare", "ratio", "goal", "unit", "met"} (pairs a second).
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 import random
-import statistics
-import sys
-import tempfile
-import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
-
-import asyncpg
-import uvloop
 
 from chassis import migrate
 from chassis.clock import Clock
@@ -33,13 +20,16 @@ from deploy.local.infra import Infra
 from promises import subjects
 from services.billing.domain import Gift
 from services.billing.repository import PLACE, SETTLE, Ledger
+from tests.bench.rows import Measure, Row, compare, rate
+from tests.bench.servers import bare_pool
 
 GOAL = 0.70
 POOL = 16
 PRICE = 4
 LIFETIME = timedelta(hours=24)
 MIGRATIONS = Path(__file__).parents[2] / "services" / "billing" / "migrations"
-LOADS = (("1000 people", 1000, 16), ("one person", 1, 16), ("one person", 1, 64))
+LOADS = (("1,000 people", 1000, 16, 0.4), ("one person", 1, 16, 0.6), ("one person", 1, 64, 1.0))
+"""Who, how many, pairs in flight, seconds a turn."""
 Pair = Callable[[UUID], Awaitable[None]]
 
 
@@ -72,19 +62,6 @@ def bare(pool: Any) -> Pair:
     return pair
 
 
-async def rate(pair: Pair, accounts: list[UUID], in_flight: int, pairs: int) -> float:
-    """Pairs a second with so many under way."""
-    work = iter([random.choice(accounts) for _ in range(pairs)])
-
-    async def worker() -> None:
-        for account in work:
-            await pair(account)
-
-    started = time.perf_counter()
-    await asyncio.gather(*(worker() for _ in range(in_flight)))
-    return pairs / (time.perf_counter() - started)
-
-
 async def people(db: Database, ledger: Ledger, number: int) -> list[UUID]:
     """So many people with more credits than the load can spend."""
     accounts = [uuid4() for _ in range(number)]
@@ -95,47 +72,29 @@ async def people(db: Database, ledger: Ledger, number: int) -> list[UUID]:
     return accounts
 
 
-async def measure(url: str, rounds: int) -> None:
-    """Print a line for each load."""
+def turns(pair: Pair, accounts: list[UUID], in_flight: int, seconds: float) -> Measure:
+    """The rate of pairs for people drawn at random."""
+    return lambda: rate(lambda: pair(random.choice(accounts)), in_flight, seconds)
+
+
+async def rows(infra: Infra) -> list[Row]:
+    """One for each load."""
+    url = infra.postgres.dsn("billing")
     await migrate.upgrade(url, MIGRATIONS)
-    async with AsyncExitStack() as stack:
-        options = {"clock": Clock(), "new_id": uuid4, "request_key": b"k" * 32, "size": (POOL, POOL)}
-        db = await stack.enter_async_context(Database.open(url, **options))
-        pool = await stack.enter_async_context(asyncpg.create_pool(url, min_size=POOL, max_size=POOL))
+    opened = Database.open(url, clock=Clock(), new_id=uuid4, request_key=b"k" * 32, size=(POOL, POOL))
+    answer = []
+    async with opened as db, bare_pool(url, POOL) as pool:
         ledger = Ledger(db)
-        for name, number, in_flight in (
-            ("1000 people", 1000, 16),
-            ("one person", 1, 16),
-            ("one person", 1, 64),
-        ):
+        for who, number, in_flight, seconds in LOADS:
             accounts = await people(db, ledger, number)
-            found: list[tuple[float, float]] = []
-            for _ in range(rounds + 1):
-                pairs = 2000 if number > 1 else 1000
-                found.append(
-                    (
-                        await rate(ours(ledger), accounts, in_flight, pairs),
-                        await rate(bare(pool), accounts, in_flight, pairs),
-                    )
+            answer.append(
+                await compare(
+                    f"hold and capture, {who}, {in_flight} in flight",
+                    GOAL,
+                    turns(ours(ledger), accounts, in_flight, seconds),
+                    turns(bare(pool), accounts, in_flight, seconds),
+                    load="two fsynced commits a pair; Unix socket",
+                    unit="pairs/s",
                 )
-            report(f"ledger: hold and capture, {name}, {in_flight} in flight", found[1:])
-
-
-def report(name: str, found: list[tuple[float, float]]) -> None:
-    """One line: the medians, and the median of each round's ratio."""
-    mine, theirs = (statistics.median(rates) for rates in zip(*found, strict=True))
-    ratio = statistics.median(a / b for a, b in found)
-    line = {"name": name, "ours": round(mine), "bare": round(theirs), "ratio": round(ratio, 3)}
-    print(json.dumps(line | {"goal": GOAL, "unit": "pairs/s", "met": ratio >= GOAL}), flush=True)
-
-
-async def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    with tempfile.TemporaryDirectory(prefix="crafiq-bench-") as folder:
-        async with Infra(Path(folder)) as infra:
-            # The launcher needs asyncio's own loop, services run on uvloop: that gets a thread of its own.
-            await asyncio.to_thread(uvloop.run, measure(infra.postgres.dsn("billing"), rounds))
-
-
-if __name__ == "__main__":
-    asyncio.run(main())
+            )
+    return answer
