@@ -63,6 +63,8 @@ def _filters(rpcs: list[Rpc], descriptor: Path, origins: list[str], factor: int)
         _compressor("gzip"),
         _filter("envoy.filters.http.grpc_web", "grpc_web.v3.GrpcWeb"),
         transcoder(rpcs, descriptor),
+        # Only where a route says what is to be answered instead.
+        _filter("envoy.filters.http.custom_response", "custom_response.v3.CustomResponse"),
         router(),
     ]
 

@@ -29,6 +29,33 @@ HEADERS = {
 }
 
 
+FILTER = "envoy.filters.http.custom_response"
+_MATCH = "type.googleapis.com/envoy.type.matcher.v3.HttpResponseStatusCodeMatchInput"
+_LOCAL = (
+    "type.googleapis.com/envoy.extensions.http.custom_response.local_response_policy.v3.LocalResponsePolicy"
+)
+# What storage answers, and what is answered instead: its own words name the bucket.
+INSTEAD = {400: 404, 403: 404, 404: 404, 500: 503, 503: 503}
+
+
+def in_our_words() -> Json:
+    """For the route: failures of storage are told as the gateway tells its own."""
+    matchers = [
+        {
+            "predicate": {
+                "single_predicate": {
+                    "input": {"name": "status", "typed_config": {"@type": _MATCH}},
+                    "value_match": {"exact": str(found)},
+                }
+            },
+            "on_match": {"action": {"name": "reply", "typed_config": {"@type": _LOCAL, "status_code": told}}},
+        }
+        for found, told in INSTEAD.items()
+    ]
+    kind = "type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse"
+    return {FILTER: {"@type": kind, "custom_response_matcher": {"matcher_list": {"matchers": matchers}}}}
+
+
 def public_bytes() -> list[Json]:
     """The routes: GET and HEAD of one rendition of one publication."""
     return [_route("GET"), _route("HEAD")]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.gateway import limits, tokens
-from tools.gateway.public import public_bytes
+from tools.gateway.public import in_our_words, public_bytes
 from tools.gateway.surface import UNARY_SECONDS, Binding, Rpc
 
 Json = dict[str, Any]
@@ -67,7 +67,11 @@ def route_config(rpcs: list[Rpc], origins: list[str], document: Path, *, public:
         "routes": [
             _health(),
             _document(document),
-            *({**route, "typed_per_filter_config": NOT_TRANSCODED} for route in public_bytes() if public),
+            *(
+                {**route, "typed_per_filter_config": {**NOT_TRANSCODED, **in_our_words()}}
+                for route in public_bytes()
+                if public
+            ),
             *([_preflight()] if origins else []),
             *(_rest(binding, rpc) for binding, rpc in bindings),
             *(_grpc_web(rpc) for rpc in rpcs),

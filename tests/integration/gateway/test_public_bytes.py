@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -125,3 +126,11 @@ async def test_nobody_writes_public_bytes(door: str, method: str) -> None:
     url = f"{door}/public/{WORK}/original"
     assert (await asked(url, method))[0] in {404, 405}
     assert (await asked(url))[2] == CONTENT
+
+
+async def test_what_is_not_there_is_told_in_our_words(door: str) -> None:
+    for path in (f"/public/{uuid4()}/original", f"/public/{WORK}/thumbnail", "/public/0/original"):
+        status, headers, body = await asked(door + path)
+        assert (status, headers["content-type"]) == (404, "application/json")
+        assert headers["cache-control"] == "no-store"
+        assert json.loads(body)["details"][0]["domain"] == "crafiq.gateway"
