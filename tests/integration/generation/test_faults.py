@@ -24,10 +24,18 @@ FAULTS = [
     ({"kind": "garbage"}, "OUTPUT_INVALID", "ANSWERED", 1),
     ({"kind": "truncated"}, "OUTPUT_INVALID", "ANSWERED", 1),
 ]
+# These wait for clocks; the ways that they take are taken by others here, too.
+LONG = {"delay", "500", "503", "429"}
 
 
 @pytest.mark.promise("3-generate", "3-transactions")
-@pytest.mark.parametrize(("fault", "reason", "outcome", "asked"), FAULTS, ids=[f[0]["kind"] for f in FAULTS])
+@pytest.mark.parametrize(
+    ("fault", "reason", "outcome", "asked"),
+    [
+        pytest.param(*f, id=f[0]["kind"], marks=[pytest.mark.slow] if f[0]["kind"] in LONG else [])
+        for f in FAULTS
+    ],
+)
 async def test_a_fault_of_the_vendor_ends_in_one_state_and_charges_nothing(
     generation: World, person: Person, fault: dict[str, Any], reason: str, outcome: str, asked: int
 ) -> None:
@@ -176,6 +184,7 @@ async def test_a_peer_that_is_away_leaves_the_request_to_be_repeated(
     assert (await person.ended(order.name)).state == generation_pb2.SUCCEEDED
 
 
+@pytest.mark.slow
 async def test_a_person_who_is_not_known_yet_is_waited_for(generation: World, person: Person) -> None:
     await generation.sql("DELETE FROM subjects WHERE account = $1", person.id)
     with pytest.raises(Refusal) as refused:
