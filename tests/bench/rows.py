@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-TURN_SECONDS = 0.4
-BUDGET_SECONDS = 6.0
+TURN_SECONDS = 0.25
+BUDGET_SECONDS = 8.0
 FEWEST_ROUNDS = 3
 Measure = Callable[[], Awaitable[float]]
 
