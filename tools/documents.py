@@ -74,7 +74,10 @@ def _who(method: MethodDescriptor) -> str:
 def _route(method: MethodDescriptor) -> str:
     rule = method.GetOptions().Extensions[annotations_pb2.http]
     verb = rule.WhichOneof("pattern")
-    return f"`{verb.upper()} {getattr(rule, verb)}`" if verb else "inside only"
+    if verb:
+        return f"`{verb.upper()} {getattr(rule, verb)}`"
+    inside = method.GetOptions().Extensions[options_pb2.access].audience == options_pb2.AUDIENCE_SERVICE
+    return "inside only" if inside else "gRPC-Web"
 
 
 def rpcs() -> str:
