@@ -42,6 +42,7 @@ async def _events(platform: Running, into: Path) -> Path:
     return into
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.promise("2a-input-text", "8-minimise", "2b-interaction-nocontent", "2b-log")
 async def test_no_log_trace_or_event_holds_a_personal_value_of_the_whole_suite(
     platform: Running, join: Join, photo: bytes, tmp_path: Path

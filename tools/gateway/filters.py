@@ -97,10 +97,11 @@ def router() -> Json:
 
 
 def _csrf(origins: list[str]) -> Json:
-    """Compares Origin with Host, but only where a session cookie and no Bearer token came.
+    """Compares Origin with Host, unless a Bearer token came, or neither a session cookie nor an Origin.
 
-    A site that forges a request cannot send a Bearer token, and without the cookie it gains
-    nothing. JSON is read from any content type, so a form could reach us without a preflight.
+    A site that forges a request cannot send a Bearer token, and its Origin comes along by itself. The
+    cookie alone is not the mark: a forged sign-in needs none, and sets the forger's session. JSON is
+    read from any content type, so a form could reach us without a preflight.
     """
     hosts = [{"exact": urlsplit(origin).netloc} for origin in origins]
     enabled = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
@@ -109,9 +110,11 @@ def _csrf(origins: list[str]) -> Json:
     )
     has_bearer = _header_matches("authorization", {"prefix": "Bearer ", "ignore_case": True})
     no_session = {"not_matcher": _header_matches("cookie", {"contains": SESSION_COOKIE})}
+    no_origin = {"not_matcher": _header_matches("origin", {"safe_regex": {"google_re2": {}, "regex": ".+"}})}
+    no_browser = {"and_matcher": {"predicate": [no_session, no_origin]}}
     skip = {"name": "skip", "typed_config": {"@type": _SKIP}}
     rule = {
-        "predicate": {"or_matcher": {"predicate": [has_bearer, no_session]}},
+        "predicate": {"or_matcher": {"predicate": [has_bearer, no_browser]}},
         "on_match": {"action": skip},
     }
     return {

@@ -48,6 +48,17 @@ async def test_the_refresh_cookie_alone_is_protected_too(
     assert upstream.reached == []
 
 
+@pytest.mark.parametrize("path", ["/v1/sessions", REFRESH])
+@pytest.mark.parametrize("origin", ["https://evil.example", "null"])
+async def test_another_site_cannot_sign_somebody_in(
+    http: aiohttp.ClientSession, upstream: Upstream, path: str, origin: str
+) -> None:
+    headers = {"Origin": origin, "Content-Type": "text/plain"}
+    async with http.post(path, data=b"{}", headers=headers) as answer:
+        assert answer.status == 403
+    assert upstream.reached == []
+
+
 async def test_our_own_page_and_the_named_one_may_change_things(
     http: aiohttp.ClientSession, cookie: dict[str, str], upstream: Upstream
 ) -> None:

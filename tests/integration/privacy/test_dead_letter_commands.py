@@ -103,7 +103,7 @@ async def test_a_replay_says_what_came_of_it(crafiq: Crafiq, privacy: Neighbours
     repaired = await crafiq("dead-letters", "replay", "--all", "--service", "privacy")
     assert (repaired.returncode, f"{dead} privacy handled it" in repaired.stdout) == (0, True)
     assert await dead_letters(privacy.service.db) == []
-    assert "There are no dead letters." in (await crafiq("dead-letters", "list")).stdout
+    assert dead not in (await crafiq("dead-letters", "list")).stdout
 
 
 async def test_what_is_not_there_is_said_with_what_to_do(crafiq: Crafiq, tmp_path: Path) -> None:
