@@ -83,6 +83,11 @@ class Attempt(Row, table=True):
         """Whether anything can have left."""
         return AttemptState(self.state) is not AttemptState.CLAIMED
 
+    def answered(self, claimed_until: datetime) -> None:
+        """Its worker has the answer, and time until `claimed_until` to store it; even if it was given up."""
+        self.state, self.claimed_until = AttemptState.ANSWERED, claimed_until
+        self.cause, self.end_time = "", None
+
     def end(self, state: AttemptState, now: datetime, cause: str = "", reference: str = "") -> None:
         """Close it; `cause` is a constant, `reference` the vendor's own id of the request."""
         self.state, self.end_time = state, now

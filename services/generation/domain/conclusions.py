@@ -8,7 +8,7 @@ from typing import assert_never
 
 from services.generation.domain.attempts import Attempt, Egress
 from services.generation.domain.jobs import Job, Transition
-from services.generation.domain.states import AttemptState, FailureReason, JobState
+from services.generation.domain.states import AttemptState, FailureReason, JobState, Outcome
 from services.generation.domain.vendors import (
     ContentRefused,
     Delivered,
@@ -76,9 +76,14 @@ class Try:
             return self.job.fail(FailureReason.INTERNAL, now)
         return self.job.requeue(timedelta(0), "Waiting for its turn again; nothing was sent.", now)
 
-    def kept(self, asset: str, of: int, now: datetime) -> Transition:
+    def kept(self, asset: str, of: int, rules: Rules, now: datetime) -> Transition:
         """One of the `of` Outputs that are to be kept is stored."""
         step = self.job.keep(asset, of, now)
+        if not self.attempt.open:
+            # Its worker was given up, and lives: without a lease nobody would miss it the next time.
+            self.attempt.answered(now + rules.lease)
+            if self.egress is not None:
+                self.egress.outcome = Outcome.ANSWERED
         if self.job.ended:
             self.attempt.end(AttemptState.DONE, now)
         return step
@@ -94,9 +99,8 @@ class Try:
         return self.job.settle(FailureReason.OUTCOME_UNKNOWN, now)
 
     def _answered(self, result: Delivered, rules: Rules, now: datetime) -> Transition:
-        self.attempt.state = AttemptState.ANSWERED
+        self.attempt.answered(now + rules.lease)
         self.attempt.reference = result.reference
-        self.attempt.claimed_until = now + rules.lease
         return self.job.answered(now)
 
     def _again_or_never(self, result: NotAccepted, rules: Rules, now: datetime) -> Transition:

@@ -9,7 +9,7 @@ from functools import partial
 from chassis.errors import Refusal
 from services.generation.adapters.assets import Assets
 from services.generation.adapters.pictures import Pictures
-from services.generation.domain import FailureReason, Job
+from services.generation.domain import FailureReason, Job, Rules
 from services.generation.jobs.ending import committing
 from services.generation.repository import Claim, Jobs
 
@@ -19,8 +19,8 @@ LOG = logging.getLogger("crafiq.generation.delivery")
 class Delivery:
     """Brings Outputs into the library, one after the other; each is the person's as soon as it is stored."""
 
-    def __init__(self, jobs: Jobs, assets: Assets, pictures: Pictures) -> None:
-        self._jobs, self._assets, self._pictures = jobs, assets, pictures
+    def __init__(self, jobs: Jobs, assets: Assets, pictures: Pictures, rules: Rules) -> None:
+        self._jobs, self._assets, self._pictures, self._rules = jobs, assets, pictures, rules
 
     async def deliver(self, claim: Claim, media: Sequence[bytes]) -> None:
         """Store what is what it claims to be; the job ends with it. Raises JobGone."""
@@ -44,7 +44,7 @@ class Delivery:
         """Write it down; answers whether it was the last."""
         async with self._jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
             if asset not in held.job.outputs:  # else a commit was repeated whose answer was lost
-                await held.record((await held.tried()).kept(asset, of, self._jobs.now()))
+                await held.record((await held.tried()).kept(asset, of, self._rules, self._jobs.now()))
             return held.job.ended
 
     async def _wanted_no_more(self, job: Job) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -22,6 +22,8 @@ from services.generation.domain import (
     Order,
     Rules,
     Task,
+    Transition,
+    Try,
     Wish,
     quote,
 )
@@ -53,10 +55,10 @@ class Desk:
             await subjects.begin(tx, account)
         return account
 
-    async def order(self, account: UUID) -> Job:
+    async def order(self, account: UUID, count: int = 1) -> Job:
         """One more second passes with each order, so that there is an oldest."""
         self.clock.forward(timedelta(seconds=1))
-        wish = Wish("", Task.TEXT_TO_IMAGE, "a brass key", (), 1, {})
+        wish = Wish("", Task.TEXT_TO_IMAGE, "a brass key", (), count, {})
         job, step = Job.reserve(uuid4(), account, quote(SHIPPED, wish, self.clock.now()), self.clock.now())
         async with self.jobs.transaction(job.id) as tx:
             await tx.insert(job)
@@ -77,6 +79,11 @@ class Desk:
         order = Order(job.model, Task(job.task), job.prompt, job.count, job.parameters, ())
         async with self.jobs.held(job.account, job.id, claim.attempt) as held:
             await held.depart(order, ROUTE, self.clock.now())
+
+    async def take(self, claim: Claim, step: Callable[[Try], Transition]) -> None:
+        """A step of the worker that has the claim."""
+        async with self.jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
+            await held.record(step(await held.tried()))
 
     async def state(self, claim: Claim) -> JobState:
         return (await self.jobs.get(claim.job.account, claim.job.id)).state
@@ -129,9 +136,8 @@ async def test_a_job_that_has_to_wait_is_not_claimed_before_its_time(desk: Desk)
     await desk.order(await desk.account())
     claim = await desk.claimed()
     await desk.send(claim)
-    async with desk.jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
-        refused = NotAccepted("HTTP_429", again=True)
-        await held.record((await held.tried()).conclude(refused, RULES, desk.clock.now()))
+    refused = NotAccepted("HTTP_429", again=True)
+    await desk.take(claim, lambda tried: tried.conclude(refused, RULES, desk.clock.now()))
     assert await desk.claim() is None
     desk.clock.forward(timedelta(seconds=1))
     again = await desk.claimed()
@@ -191,15 +197,29 @@ async def test_an_answer_that_comes_while_the_fate_is_unknown_is_delivered(desk:
     await desk.send(claim)
     desk.clock.forward(RULES.lease)
     await desk.recovery.run()
-    for conclude in (
-        lambda tried: tried.conclude(Delivered((b"1",)), RULES, desk.clock.now()),
-        lambda tried: tried.kept("assets/1", 1, desk.clock.now()),
-    ):
-        async with desk.jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
-            await held.record(conclude(await held.tried()))
+    await desk.take(claim, lambda tried: tried.conclude(Delivered((b"1",)), RULES, desk.clock.now()))
+    await desk.take(claim, lambda tried: tried.kept("assets/1", 1, RULES, desk.clock.now()))
     assert await desk.state(claim) == JobState.SUCCEEDED
     steps = await desk.jobs.steps(claim.job.id, 0)
     assert [step.seq for step in steps] == [1, 2, 3, 4, 5]
+
+
+async def test_a_worker_given_up_while_it_stored_is_missed_again_when_it_is_back(desk: Desk) -> None:
+    await desk.order(await desk.account(), count=3)
+    claim = await desk.claimed()
+    await desk.send(claim)
+    await desk.take(claim, lambda tried: tried.conclude(Delivered((b"1",) * 3), RULES, desk.clock.now()))
+    desk.clock.forward(RULES.lease)
+    await desk.recovery.run()
+    assert await desk.state(claim) == JobState.UNKNOWN
+    await desk.take(claim, lambda tried: tried.kept("assets/1", 3, RULES, desk.clock.now()))
+    assert await desk.state(claim) == JobState.RUNNING
+    assert await desk.jobs.renew([claim.attempt], RULES.lease) == 1
+    for wait in (RULES.lease, RULES.unknown):
+        desk.clock.forward(wait)
+        await desk.recovery.run()
+    ended = await desk.jobs.get(claim.job.account, claim.job.id)
+    assert (ended.state, ended.charged_credits) == (JobState.SUCCEEDED, 4)
 
 
 async def test_an_answer_that_comes_after_the_end_changes_nothing(desk: Desk) -> None:

@@ -76,8 +76,8 @@ def test_a_delivered_job_was_seen_in_every_state_and_is_charged_once() -> None:
     one = tried(count=2)
     steps = [
         one.conclude(Delivered((b"1", b"2"), "req_1"), RULES, NOW),
-        one.kept("assets/1", 2, NOW),
-        one.kept("assets/2", 2, NOW),
+        one.kept("assets/1", 2, RULES, NOW),
+        one.kept("assets/2", 2, RULES, NOW),
     ]
     assert [(s.seq, s.state, s.outputs) for s in steps] == [
         (3, JobState.RUNNING, 0),
@@ -95,7 +95,7 @@ def test_a_delivered_job_was_seen_in_every_state_and_is_charged_once() -> None:
 def test_only_what_was_delivered_is_charged() -> None:
     one = tried(count=3)
     one.conclude(Delivered((b"1", b"2", b"3")), RULES, NOW)
-    step = one.kept("assets/1", 1, NOW)
+    step = one.kept("assets/1", 1, RULES, NOW)
     assert step.state == JobState.SUCCEEDED
     assert one.job.charged_credits == 4
     assert "1 of 3" in step.note
@@ -172,13 +172,28 @@ def test_an_answer_that_comes_after_all_is_delivered() -> None:
     one = tried()
     one.conclude(Unanswered("WORKER_GONE"), RULES, NOW)
     assert one.conclude(Delivered((b"1",)), RULES, NOW).state == JobState.RUNNING
-    assert one.kept("assets/1", 1, NOW).state == JobState.SUCCEEDED
+    assert one.kept("assets/1", 1, RULES, NOW).state == JobState.SUCCEEDED
+
+
+def test_a_worker_that_was_given_up_and_stores_an_output_has_a_lease_again() -> None:
+    one = tried(count=2)
+    one.conclude(Delivered((b"1", b"2"), "req_1"), RULES, NOW)
+    late = NOW + RULES.lease
+    assert one.abandon(RULES, late).state == JobState.UNKNOWN
+    assert not one.attempt.open
+    assert one.kept("assets/1", 2, RULES, late).state == JobState.RUNNING
+    assert (one.attempt.state, one.attempt.claimed_until) == (AttemptState.ANSWERED, late + RULES.lease)
+    assert (one.attempt.cause, one.attempt.end_time, one.attempt.reference) == ("", None, "req_1")
+    assert one.egress is not None
+    assert one.egress.outcome == Outcome.ANSWERED
+    assert one.kept("assets/2", 2, RULES, late).state == JobState.SUCCEEDED
+    assert one.attempt.state == AttemptState.DONE
 
 
 def test_what_was_stored_before_the_worker_died_is_delivered_in_the_end() -> None:
     one = tried(count=2)
     one.conclude(Delivered((b"1", b"2")), RULES, NOW)
-    one.kept("assets/1", 2, NOW)
+    one.kept("assets/1", 2, RULES, NOW)
     assert one.abandon(RULES, NOW).state == JobState.UNKNOWN
     assert one.expire(NOW).state == JobState.SUCCEEDED
     assert one.job.charged_credits == 4
@@ -245,7 +260,7 @@ def test_whatever_vendors_do_states_are_numbered_and_nothing_undelivered_is_char
             continue
         numbers.append(one.conclude(result, RULES, NOW).seq)
         if isinstance(result, Delivered):
-            numbers += [one.kept(f"assets/{n}", good, NOW).seq for n in range(good)]
+            numbers += [one.kept(f"assets/{n}", good, RULES, NOW).seq for n in range(good)]
             if not good:
                 numbers.append(one.settled(FailureReason.OUTPUT_INVALID, NOW).seq)
     assert numbers == list(range(1, len(numbers) + 1))

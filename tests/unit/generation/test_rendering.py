@@ -14,8 +14,8 @@ def history() -> tuple[Job, list[Transition]]:
     one = tried(count=2)
     steps = [
         one.conclude(Delivered((b"1", b"2")), Rules(), NOW),
-        one.kept("assets/1", 2, NOW),
-        one.kept("assets/2", 2, NOW),
+        one.kept("assets/1", 2, Rules(), NOW),
+        one.kept("assets/2", 2, Rules(), NOW),
     ]
     return one.job, steps
 
