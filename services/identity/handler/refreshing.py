@@ -49,9 +49,9 @@ class Refreshing:
             self.kit.revocations.add(exchange.session.id, tokens_end(self.kit.clock.now()))
             self.kit.post()
             raise RefreshTokenInvalid
-        return hand_out(
-            self.kit, call, exchange.session, exchange.next_token, in_body=request.refresh_token_in_body
-        )
+        # What came as a cookie goes back as one: no script may read it out of an answer.
+        in_body = request.refresh_token_in_body and bool(request.refresh_token)
+        return hand_out(self.kit, call, exchange.session, exchange.next_token, in_body=in_body)
 
     async def _exchange(self, tx: Transaction, token: str, call: Call) -> Exchange:
         now = self.kit.clock.now()

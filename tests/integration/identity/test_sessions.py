@@ -199,6 +199,15 @@ async def test_an_unknown_refresh_token_is_refused(people: People, token: str) -
     assert (refused.status, refused.reason) == ("UNAUTHENTICATED", "REFRESH_TOKEN_INVALID")
 
 
+async def test_what_came_as_a_cookie_is_not_told_in_the_body(people: People) -> None:
+    person = await people.signed_in()
+    asked = identity_pb2.RefreshSessionRequest(refresh_token_in_body=True)
+    cookie = (("cookie", f"__Secure-crafiq_refresh={person.refresh}"),)
+    answer = await people.stub.RefreshSession(asked, metadata=cookie)
+    assert answer.access_token
+    assert not answer.HasField("refresh_token"), "a script could carry it off"
+
+
 async def test_the_cookie_refreshes_too(people: People) -> None:
     person = await people.signed_in()
     cookies = f"other=1; __Secure-crafiq_refresh={person.refresh}; broken"
