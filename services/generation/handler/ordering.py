@@ -35,6 +35,8 @@ from services.generation.handler.desk import At
 LOG = logging.getLogger("crafiq.generation.ordering")
 RELEASE_SECONDS = 3.0
 QUEUE_RETRY = timedelta(seconds=30)
+REFUSED = "refused"
+"""What a request led to whose hold is given back: no job of its id can be committed any more."""
 
 
 class Ordering(At):
@@ -49,7 +51,7 @@ class Ordering(At):
         if job is None:
             order = quote(self._desk.catalogue, wish(request), self._desk.jobs.now())
             await self._check_queue(call)
-            await self._secure(generation, order, call)
+            await self._secure(generation, order, request, call)
             job = await self._commit(generation, order, request, call)
         else:
             await self._same_request(job, request)
@@ -58,6 +60,7 @@ class Ordering(At):
     async def _commit(
         self, generation: UUID, order: Quote, request: generation_pb2.CreateGenerationRequest, call: Call
     ) -> Job:
+        """Raises OrderEnded, RequestIdReused."""
         job, step = Job.reserve(generation, call.account, order, self._desk.jobs.now())
         job.trace = traceparent()
         name = generation_name(generation)
@@ -68,6 +71,8 @@ class Ordering(At):
                 await tx.insert(step)
                 tx.emit(events_pb2.GenerationCreated(account=account_name(call.account), generation=name))
         # Two requests with one id at the same moment: the other one was first.
+        if earlier == REFUSED:
+            raise OrderEnded
         return job if earlier is None else await self._desk.jobs.get(call.account, generation)
 
     async def _check_queue(self, call: Call) -> None:
@@ -80,18 +85,36 @@ class Ordering(At):
         async with self._desk.jobs.transaction(job.id) as tx:
             await tx.replay(job.account, UUID(request.request_id), request, result=generation_name(job.id))
 
-    async def _secure(self, generation: UUID, order: Quote, call: Call) -> None:
-        """Ask both peers at once. A hold for an order that is refused is given back."""
+    async def _secure(
+        self, generation: UUID, order: Quote, request: generation_pb2.CreateGenerationRequest, call: Call
+    ) -> None:
+        """Ask both peers at once. A hold for an order that is refused is given back.
+
+        Unless it pays for a job that the same request ordered a moment ago: then there is no refusal.
+        """
         inputs, hold = await asyncio.gather(
             self._check_inputs(order, call),
             self._place_hold(generation, order, call),
             return_exceptions=True,
         )
         if _refused(inputs) and not _refused(hold):
+            if await self._is_ordered(generation, request, call):
+                return
             await self._release(generation, call)
         for outcome in (inputs, hold):
             if outcome is not None:
                 raise outcome
+
+    async def _is_ordered(
+        self, generation: UUID, request: generation_pb2.CreateGenerationRequest, call: Call
+    ) -> bool:
+        """Whether another request with this id has ordered; if not, none will. Raises RequestIdReused.
+
+        They share a hold, so that this commits before the hold is given back.
+        """
+        async with self._desk.jobs.transaction(generation) as tx:
+            earlier = await tx.replay(call.account, UUID(request.request_id), request, result=REFUSED)
+        return earlier not in (None, REFUSED)
 
     async def _check_inputs(self, order: Quote, call: Call) -> None:
         if not order.wish.inputs:

@@ -75,6 +75,7 @@ class Assets(assets_pb2_grpc.AssetsServiceServicer):
     """A library: `inputs` by (account, asset). `down`: how many calls of an RPC fail for now.
 
     `broken`: Inputs whose bytes are not those that it speaks of. `full`: Outputs with this index are refused.
+    `gates`: nothing is said about these Inputs before their gate is open.
     """
 
     url: str = ""
@@ -85,6 +86,7 @@ class Assets(assets_pb2_grpc.AssetsServiceServicer):
     calls: Counter[str] = field(default_factory=Counter)
     broken: set[str] = field(default_factory=set)
     full: set[int] = field(default_factory=set)
+    gates: dict[str, asyncio.Event] = field(default_factory=dict)
     slow: float = 0.0
 
     def add(self, account: str, content: bytes, content_type: str) -> str:
@@ -110,6 +112,8 @@ class Assets(assets_pb2_grpc.AssetsServiceServicer):
         await self._called("CheckInputs", context)
         found = []
         for name in request.assets:
+            if name in self.gates:
+                await self.gates[name].wait()
             content = self.inputs.get((request.account, name))
             if content is None:
                 await refuse(context, AssetNotFound(asset=name))
