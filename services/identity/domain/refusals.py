@@ -50,17 +50,11 @@ class VerificationTokenInvalid(FailedPrecondition):
 
 
 class InvalidCredentials(Unauthenticated):
-    """Wrong address, wrong password, or no such account: never said which."""
-
-    sentence = "Address or password is wrong; try again."
-
-
-class EmailNotVerified(FailedPrecondition):
-    """The password is right, the address was never confirmed."""
+    """Wrong address, wrong password, no such account, or one never confirmed: never said which."""
 
     sentence = (
-        "Confirm your address first: open the link in the mail we sent you, "
-        "or ask for another one with POST /v1/accounts:resendVerification."
+        "Address or password are wrong, or the address is not confirmed yet: "
+        "open the link in the mail, or ask for it again."
     )
 
 

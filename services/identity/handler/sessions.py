@@ -12,7 +12,6 @@ from chassis.rpc import Call
 from services.identity.domain.accounts import AccountState
 from services.identity.domain.names import comparable
 from services.identity.domain.refusals import (
-    EmailNotVerified,
     InvalidCredentials,
     SessionNotFound,
     TooManyAttempts,
@@ -107,18 +106,22 @@ class Sessions:
         return prove(self.kit, call)
 
     async def _checked(self, request: identity_pb2.CreateSessionRequest, call: Call) -> UUID:
-        """The account that address and password open. One password check, whatever is true."""
+        """The account that address and password open. One password check, whatever is true.
+
+        A sign-up that waits is refused as a stranger is: who signs up with a foreign address and then
+        signs in would learn otherwise whether the address has an account.
+        """
         key = await self._counted(request.email)
         known = await accounts.sign_in(self.kit.db, request.email)
         encoded = known.password_hash if known else None
-        if not await self.kit.passwords.matches(encoded, request.password) or known is None:
-            if known and known.state is AccountState.ACTIVE:
-                async with self.kit.db.transaction() as tx:
-                    await record(self.kit, tx, call, SecurityEvent.SIGN_IN_FAILED, known.account)
+        right = await self.kit.passwords.matches(encoded, request.password)
+        if known is None or known.state is not AccountState.ACTIVE:
+            raise InvalidCredentials
+        if not right:
+            async with self.kit.db.transaction() as tx:
+                await record(self.kit, tx, call, SecurityEvent.SIGN_IN_FAILED, known.account)
             raise InvalidCredentials
         await security.forget_attempts(self.kit.db, key)
-        if known.state is AccountState.UNVERIFIED:
-            raise EmailNotVerified
         return known.account
 
     async def _counted(self, email: str) -> bytes:

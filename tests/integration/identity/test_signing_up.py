@@ -13,7 +13,7 @@ from crafiq.identity.v1 import events_pb2, identity_pb2
 
 from chassis.service import Service
 from services.identity.repository import accounts
-from tests.integration.identity.people import Announced, People, new_address, refusal
+from tests.integration.identity.people import Announced, People, Refused, new_address, refusal
 from tests.support import FakeClock
 
 
@@ -31,9 +31,21 @@ async def test_a_person_signs_up_confirms_and_signs_in(people: People) -> None:
 async def test_nothing_is_usable_before_the_address_is_confirmed(people: People) -> None:
     person = await people.sign_up()
     refused = await refusal(people.sign_in(person))
-    assert (refused.status, refused.reason) == ("FAILED_PRECONDITION", "EMAIL_NOT_VERIFIED")
+    assert (refused.status, refused.reason) == ("UNAUTHENTICATED", "INVALID_CREDENTIALS")
     wrong = await refusal(people.stub.CreateSession(people.credentials(person, "something else")))
-    assert wrong.reason == "INVALID_CREDENTIALS", "only who knows the password learns that the account waits"
+    assert wrong == refused
+
+
+@pytest.mark.promise("2a-account")
+async def test_signing_up_and_in_tells_nobody_whether_an_address_has_an_account(people: People) -> None:
+    owner = await people.confirmed()
+    told: list[list[Refused]] = []
+    for email in (owner.email, new_address()):
+        curious = await people.sign_up(email, password="a stranger's password")
+        # Eleven: a counter that the right password sets back would tell as well.
+        told.append([await refusal(people.sign_in(curious)) for _ in range(11)])
+    assert told[0] == told[1]
+    assert [each.reason for each in told[0]] == ["INVALID_CREDENTIALS"] * 10 + ["TOO_MANY_ATTEMPTS"]
 
 
 @pytest.mark.promise("2a-account")
