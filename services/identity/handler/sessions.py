@@ -98,6 +98,8 @@ class Sessions:
         right = await self.kit.passwords.matches(known, request.password)
         event = SecurityEvent.REAUTHENTICATED if right else SecurityEvent.REAUTHENTICATION_FAILED
         async with self.kit.db.transaction() as tx:
+            # Checking a password takes its time, and the session may have ended meanwhile.
+            await signed_in(self.kit, tx, call)
             await record(self.kit, tx, call, event, account.account, call.caller.session)
             if right:
                 await security.forget_attempts(tx, key)
