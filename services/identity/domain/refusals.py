@@ -49,6 +49,15 @@ class VerificationTokenInvalid(FailedPrecondition):
     )
 
 
+class SignUpContested(FailedPrecondition):
+    """Several sign-ups wait for an address, and their mails look alike: the token alone does not
+    say that whoever opens the link also chose the password."""
+
+    sentence = (
+        "More than one sign-up waits for this address: send the password you chose together with the token."
+    )
+
+
 class InvalidCredentials(Unauthenticated):
     """Wrong address, wrong password, no such account, or one never confirmed: never said which."""
 

@@ -23,6 +23,8 @@ from services.identity.domain.names import comparable, display_name, user_name
 from services.identity.domain.refusals import (
     AdultsOnly,
     PolicyVersionNotCurrent,
+    SignUpContested,
+    TooManyAttempts,
     UsernameTaken,
     VerificationTokenInvalid,
 )
@@ -30,6 +32,7 @@ from services.identity.domain.security import (
     CONFIRMATION_MAILS,
     RESENT_MAILS,
     SIGN_UP_NOTICES,
+    WRONG_PASSWORDS,
     Limit,
     SecurityEvent,
 )
@@ -73,11 +76,18 @@ class SignUps:
     async def VerifyEmail(
         self, request: identity_pb2.VerifyEmailRequest, call: Call
     ) -> identity_pb2.VerifyEmailResponse:
-        """Confirm an address: this sign-up becomes the account, the others for the address go."""
+        """Confirm an address: this sign-up becomes the account, the others for the address go.
+
+        Where there are others, the token may come from a mail that somebody else caused: only the
+        password tells whose sign-up it is.
+        """
         now = self.kit.clock.now()
+        proven = await self._proven(request, now)
         async with self.kit.db.transaction() as tx:
             account = await self._confirming(tx, request.token, now)
             if account.state is AccountState.UNVERIFIED:
+                if not proven and await accounts.has_rivals(tx, account):
+                    raise SignUpContested
                 free = await accounts.username_is_free(tx, account.username, account.account)
                 account.verify(now, username_is_free=free)
                 await accounts.delete_rivals(tx, account)
@@ -164,6 +174,22 @@ class SignUps:
     async def _allowed(self, tx: Transaction, limit: Limit, email: str) -> bool:
         key = self.kit.secrets.hash(limit.purpose, comparable(email))
         return await security.attempt(tx, limit, key, self.kit.clock.now()) is None
+
+    async def _proven(self, request: identity_pb2.VerifyEmailRequest, now: datetime) -> bool:
+        """Whether the password is the one of the token's sign-up; raises TooManyAttempts.
+
+        Guesses are counted for each sign-up: nobody without its token can use them up.
+        """
+        token_hash = self.kit.secrets.hash("verification", request.token)
+        verification = await accounts.verification(self.kit.db, token_hash) if request.password else None
+        if verification is None or not verification.valid(now):
+            return False
+        key = self.kit.secrets.hash(WRONG_PASSWORDS.purpose, str(verification.account))
+        wait = await security.attempt(self.kit.db, WRONG_PASSWORDS, key, now)
+        if wait is not None:
+            raise TooManyAttempts(seconds=round(wait.total_seconds()), retry_after=wait)
+        known = await accounts.password_hash(self.kit.db, verification.account)
+        return await self.kit.passwords.matches(known, request.password)
 
     async def _confirming(self, tx: Transaction, token: str, now: datetime) -> Account:
         verification = await accounts.verification(tx, self.kit.secrets.hash("verification", token))

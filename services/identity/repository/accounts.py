@@ -50,6 +50,9 @@ USERNAME_HOLDERS = Statement(
 DELETE_RIVALS = Statement(
     delete(Account).where(_ADDRESS, _IS_UNVERIFIED, col(Account.account) != bindparam("winner"))
 )
+RIVALS = Statement(
+    select(func.count()).where(_ADDRESS, _IS_UNVERIFIED, col(Account.account) != bindparam("winner")), scalar
+)
 VERIFICATION = Statement(
     select(Verification).where(col(Verification.token_hash) == bindparam("hash_")), Verification
 )
@@ -151,6 +154,12 @@ async def save(tx: Transaction, account: Account) -> None:
         if taken.constraint_name == "ux_accounts_active_username":
             raise UsernameTaken from None
         raise
+
+
+async def has_rivals(queries: Queries, account: Account) -> bool:
+    """Whether other sign-ups wait for the address of an account."""
+    rivals = await queries.one(RIVALS, address=comparable(account.email), winner=account.account)
+    return bool(rivals)
 
 
 async def delete_rivals(tx: Transaction, winner: Account) -> None:

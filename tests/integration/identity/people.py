@@ -140,8 +140,8 @@ class People:
         await self.confirm(await self.mailbox.token(person.email))
         return person
 
-    async def confirm(self, token: str) -> identity_pb2.VerifyEmailResponse:
-        return await self.stub.VerifyEmail(identity_pb2.VerifyEmailRequest(token=token))
+    async def confirm(self, token: str, password: str = "") -> identity_pb2.VerifyEmailResponse:
+        return await self.stub.VerifyEmail(identity_pb2.VerifyEmailRequest(token=token, password=password))
 
     async def signed_in(self, **different: Any) -> Person:
         """Somebody with a fresh session."""

@@ -13,7 +13,7 @@ from crafiq.identity.v1 import events_pb2, identity_pb2
 
 from chassis.service import Service
 from services.identity.repository import accounts
-from tests.integration.identity.people import Announced, People, Refused, new_address, refusal
+from tests.integration.identity.people import PASSWORD, Announced, People, Refused, new_address, refusal
 from tests.support import FakeClock
 
 
@@ -93,7 +93,7 @@ async def test_who_signs_up_first_with_a_foreign_address_gains_nothing(people: P
     await people.sign_up(email, password="the thief's password", username="thief-" + uuid4().hex[:6])
     await people.mailbox.mail(email)
     victim = await people.sign_up(email, password="the owner's password")
-    await people.confirm(await people.mailbox.token(email, 2))
+    await people.confirm(await people.mailbox.token(email, 2), victim.password)
     assert (await people.sign_in(victim)).account
     stolen = await refusal(people.stub.CreateSession(people.credentials(victim, "the thief's password")))
     assert stolen.reason == "INVALID_CREDENTIALS"
@@ -105,7 +105,8 @@ async def test_links_of_other_sign_ups_end_when_one_is_confirmed(people: People)
     await people.sign_up(email)
     await people.sign_up(email)
     first, second = [await people.mailbox.token(email, number) for number in (1, 2)]
-    answers = await asyncio.gather(people.confirm(first), people.confirm(second), return_exceptions=True)
+    both = (people.confirm(first, PASSWORD), people.confirm(second, PASSWORD))
+    answers = await asyncio.gather(*both, return_exceptions=True)
     assert sum(isinstance(answer, identity_pb2.VerifyEmailResponse) for answer in answers) == 1
     assert len(await people.rows("SELECT 1 FROM accounts WHERE email = :e", e=email)) == 1
 

@@ -174,16 +174,20 @@ class VerifyEmailRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TOKEN_FIELD_NUMBER: _builtins.int
+    PASSWORD_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     """`token=` of the link in the mail."""
+    password: _builtins.str
+    """Needed only when several people signed up with this address: the password chosen at sign-up."""
     def __init__(
         self,
         *,
         token: _builtins.str = ...,
+        password: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["password", b"password", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -329,7 +333,7 @@ class RefreshSessionRequest(_message.Message):
     refresh_token: _builtins.str
     """The refresh token; without it the cookie's is taken."""
     refresh_token_in_body: _builtins.bool
-    """For clients without a cookie jar: the refresh token in the answer's body."""
+    """For clients without a cookie jar: the refresh token in the answer's body, if the request's had one."""
     def __init__(
         self,
         *,
