@@ -87,3 +87,19 @@ def test_a_file_of_millions_of_parts_keeps_nobody_busy(kind: str, content: bytes
     with pytest.raises(Refusal):
         TYPES[kind].clean(content)
     assert time.monotonic() - started < SECONDS * 2
+
+
+def test_a_long_live_recording_is_read_once_from_end_to_end() -> None:
+    one = makers.webm(live=True)
+    cluster = one[one.index(b"\x1f\x43\xb6\x75") :]
+    began = time.monotonic()
+    cleaned = TYPES["video/webm"].clean(one + cluster * 1500)
+    assert time.monotonic() - began < SECONDS * 2
+    assert makers.SECRET not in cleaned.content
+
+
+def test_many_images_of_one_picture_cost_one_picture() -> None:
+    image = {"bufferView": 1, "mimeType": "image/jpeg"}
+    TYPES["model/gltf-binary"].clean(makers.glb(images=[image] * 128))
+    with pytest.raises(Refusal, match="pictures"):
+        TYPES["model/gltf-binary"].clean(makers.glb(images=[image] * 129))

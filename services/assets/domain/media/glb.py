@@ -21,6 +21,7 @@ _JSON_LARGEST = 16 * 1024 * 1024
 _NOT_KEPT = frozenset({"KHR_xmp", "KHR_xmp_json_ld"})
 # Their names are names of files; nothing refers to them by name.
 _NAMELESS = ("images", "textures", "buffers", "bufferViews", "accessors", "samplers")
+_PICTURES_MOST = 128
 _KTX2 = b"\xabKTX 20\xbb\r\n\x1a\n"
 
 Json = dict[str, Any]
@@ -33,8 +34,7 @@ def clean(data: bytes, picture: CleanPicture) -> Cleaned:
     document, binary = _chunks(data)
     _describe_nothing(document)
     _extensions(document)
-    for image in _items(document, "images"):
-        _image(document, image, binary, picture)
+    _pictures(document, binary, picture)
     _only_referenced(document, binary)
     encoded = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     parts = [_chunk(_JSON, encoded, b" ")]
@@ -126,6 +126,19 @@ def _whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ContentDamaged(problem="its description makes no sense")
     return value
+
+
+def _pictures(document: Json, binary: bytearray, picture: CleanPicture) -> None:
+    """Each is cleaned once, however many images name the same bytes: cleaning is dear, naming is not."""
+    images = _items(document, "images")
+    if len(images) > _PICTURES_MOST:
+        raise ContentUnsupported(problem=f"it has more than {_PICTURES_MOST} pictures")
+    cleaned: set[object] = set()
+    for image in images:
+        view = image.get("bufferView")
+        if "uri" in image or not isinstance(view, int) or view not in cleaned:
+            _image(document, image, binary, picture)
+            cleaned.add(view)
 
 
 def _image(document: Json, image: Json, binary: bytearray, picture: CleanPicture) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 
 from services.assets.domain.media.cleaned import Cleaned
 from services.assets.domain.media.cursor import Cursor, at_most
@@ -86,11 +87,7 @@ def _elements(content: bytes | bytearray, start: int, end: int) -> Iterator[_Ele
 
 def _element(content: bytes | bytearray, start: int, end: int) -> _Element:
     cursor = Cursor(content, start, end)
-    first = cursor.number(1)
-    more = 8 - first.bit_length()
-    if more > 3:
-        raise ContentDamaged(problem="there is something between its parts")
-    identifier = first << 8 * more | cursor.number(more)
+    identifier = _identifier(cursor)
     first = cursor.number(1)
     more = 8 - first.bit_length()
     if more > 7:
@@ -106,11 +103,21 @@ def _element(content: bytes | bytearray, start: int, end: int) -> _Element:
     return _Element(identifier, start, cursor.at, last)
 
 
+def _identifier(cursor: Cursor) -> int:
+    first = cursor.number(1)
+    more = 8 - first.bit_length()
+    if more > 3:
+        raise ContentDamaged(problem="there is something between its parts")
+    return first << 8 * more | cursor.number(more)
+
+
 def _next_top(content: bytes | bytearray, at: int, end: int) -> int:
-    for element in at_most(_MOST_ELEMENTS, _elements(content, at, end)):
-        if element.id in _TOP:
-            return element.start
-    return end
+    """Where the next part of the top begins. Its own end is not asked for: that may need the one after it."""
+    for _ in at_most(_MOST_ELEMENTS, repeat(None)):
+        if at >= end or _identifier(Cursor(content, at, end)) in _TOP:
+            break
+        at = _element(content, at, end).end
+    return min(at, end)
 
 
 def _void(content: bytearray, element: _Element) -> None:
