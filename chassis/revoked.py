@@ -41,6 +41,10 @@ class RevokedSessions:
             try:
                 await self._listen()
             except (BusError, OSError) as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # nats-py tells a reader that is cancelled on a closed connection about the connection.
+                    raise asyncio.CancelledError from error
                 LOG.info("revocations are not heard at the moment: %s", type(error).__name__)
             await asyncio.sleep(PAUSE)
 
