@@ -161,6 +161,7 @@ class Transaction(Queries):
         super().__init__(db.clock, db.new_id, db.request_key)
         self._lent = nullcontext(connection)
         self.events: list[Message] = []
+        self._after: list[Callable[[], None]] = []
 
     def _connection(self) -> AbstractAsyncContextManager[Connection]:
         return self._lent
@@ -168,6 +169,15 @@ class Transaction(Queries):
     def emit(self, event: Message) -> None:
         """Announce `event` if and when this commits. Its `account` field decides the subject."""
         self.events.append(event)
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Run `call` if and when this has committed."""
+        self._after.append(call)
+
+    def committed(self) -> None:
+        """It has: run what waited for that."""
+        for call in self._after:
+            call()
 
     async def claim(self, key: str) -> bool:
         """Take `key` for good: True once, False if somebody took it before (waits for one who is at it)."""
@@ -254,6 +264,7 @@ class Database(Queries):
                 await self._pool.release(connection)
         if tx.events:
             self._committed.set()
+        tx.committed()
 
     async def create(self, row: SQLModel, *events: Message, request: Request | None = None) -> str | None:
         """One statement, one round trip: the row, its events, and the request that asked for it.

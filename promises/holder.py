@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from crafiq.promises.v1 import promises_pb2
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import Column, MetaData, Table, bindparam, func, or_, select
+from sqlalchemy import Column, MetaData, Table, bindparam, func, or_, select, text
 
-from chassis.db import Database, Record, Statement
+from chassis.db import Database, Record, Statement, scalar
 from chassis.rpc import Call
+from promises.eraser import Eraser
+from promises.erasing import Wanted
 from promises.inventory import Declaration, Erase, Keep, Subject, declared
+from promises.shares import Share, buckets, by_category, vendor_copies
 
 DATA_HOLDER = promises_pb2.DESCRIPTOR.services_by_name["DataHolder"]
-BACKUPS = timedelta(days=30)
-"""How long the oldest backup lives: section 9 of the policy."""
-BACKUPS_GROUND = "backups are not used for active processing and end after 30 days"
 WHOSE = "ACCOUNT"
 """The category of what says only whose a row is."""
+FATES = {
+    Erase.DELETE: promises_pb2.ERASED_NOW,
+    Erase.ANONYMISE: promises_pb2.ANONYMISED,
+    Erase.RETAIN: promises_pb2.RETAINED_UNTIL,
+}
+# What is on its way to the bus, or lies here undelivered.
+WAITING = Statement(
+    text(
+        "SELECT (SELECT count(*) FROM outbox WHERE subject LIKE :about)"
+        " + (SELECT count(*) FROM dead_letters WHERE subject LIKE :about)"
+    ),
+    scalar,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +44,13 @@ class Part:
     category: str
     erase: Erase
     ground: Keep | None = None
+
+    def share(self, count: int, now: datetime) -> Share:
+        """So much of it."""
+        if self.ground is None:
+            return Share(self.category, FATES[self.erase], count)
+        until = self.ground.ends(now)
+        return Share(self.category, FATES[self.erase], count, self.ground.rule, until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +63,10 @@ class Holding:
 
 
 class Holder:
-    """`crafiq.promises.v1.DataHolder` for the tables of `metadata`; knows nothing else of the service."""
+    """`crafiq.promises.v1.DataHolder` for the tables of `metadata` and what is beyond them."""
 
-    def __init__(self, db: Database, metadata: MetaData) -> None:
-        self._db, self._name = db, str(metadata.info["service"])
+    def __init__(self, db: Database, metadata: MetaData, eraser: Eraser) -> None:
+        self._db, self._name, self._eraser = db, str(metadata.info["service"]), eraser
         self._tables = [_described(table) for table in metadata.sorted_tables]
         self._holdings = list(_holdings(metadata))
 
@@ -56,22 +75,60 @@ class Holder:
         return promises_pb2.Description(holder=self._name, tables=self._tables)
 
     async def Preview(self, request: promises_pb2.PreviewRequest, _call: Call) -> promises_pb2.Plan:
-        """What erasing this account now would do, counted as of one moment."""
-        counts: Counter[Part] = Counter()
-        for holding, record in await self._count(request.account):
-            counts.update(dict(zip(holding.parts, list(record)[1:], strict=True)))
-        return promises_pb2.Plan(holder=self._name, buckets=_buckets(counts, self._db.clock.now()))
+        """What erasing this account now would do."""
+        return await self.plan(_id(request.account))
+
+    async def plan(self, account: UUID) -> promises_pb2.Plan:
+        """The same; rows are counted as of one moment."""
+        now = self._db.clock.now()
+        shares, counted = await asyncio.gather(self._beyond(account, None), self._count(account))
+        for holding, record in counted:
+            pairs = zip(holding.parts, list(record)[1:], strict=True)
+            shares += [part.share(count, now) for part, count in pairs]
+        return promises_pb2.Plan(holder=self._name, buckets=buckets(shares, now))
+
+    async def Erase(self, request: promises_pb2.EraseRequest, _call: Call) -> promises_pb2.Standing:
+        """Begin, or begin again."""
+        deleted_at = request.delete_time.ToDatetime(tzinfo=UTC)
+        wanted = Wanted(_id(request.account), _id(request.erasure), deleted_at)
+        async with self._db.transaction() as tx:
+            await self._eraser.ask(tx, wanted, again=True)
+        return await self._standing(wanted.account)
 
     async def Verify(self, request: promises_pb2.VerifyRequest, _call: Call) -> promises_pb2.Findings:
-        """How many rows of each table are this account's."""
-        counted = [(holding.table, record[0]) for holding, record in await self._count(request.account)]
-        found = [promises_pb2.TableCount(table=table, count=rows) for table, rows in counted if rows]
-        return promises_pb2.Findings(holder=self._name, found=found)
+        """What is found: rows by table, everything by category, what is with vendors, what waits."""
+        account, erasure = _id(request.account), _id(request.erasure) if request.erasure else None
+        beyond, counted = await asyncio.gather(self._beyond(account, erasure), self._count(account))
+        tables = [(holding.table, record[0]) for holding, record in counted if record[0]]
+        left = [
+            (p.category, n) for h, record in counted for p, n in zip(h.parts, list(record)[1:], strict=True)
+        ]
+        left += [(share.category, share.count) for share in beyond if not share.vendor]
+        return promises_pb2.Findings(
+            holder=self._name,
+            found=[promises_pb2.TableCount(table=table, count=rows) for table, rows in tables],
+            left=by_category(left),
+            waiting=await self._db.one(WAITING, about=f"%.{account}"),
+            vendor_copies=vendor_copies(beyond),
+            standing=await self._standing(account),
+        )
 
-    async def _count(self, account: str) -> list[tuple[Holding, Record]]:
-        whose = UUID(account.removeprefix("accounts/"))
+    async def _standing(self, account: UUID) -> promises_pb2.Standing:
+        standing = await self._eraser.standing(account)
+        standing.holder = self._name
+        return standing
+
+    async def _beyond(self, account: UUID, erasure: UUID | None) -> list[Share]:
+        found = await asyncio.gather(*(each.found(account, erasure) for each in self._eraser.beyond))
+        return [share for shares in found for share in shares]
+
+    async def _count(self, account: UUID) -> list[tuple[Holding, Record]]:
         async with self._db.transaction(isolation="repeatable_read") as tx:
-            return [(each, await tx.one(each.statement, whose=whose)) for each in self._holdings]
+            return [(each, await tx.one(each.statement, whose=account)) for each in self._holdings]
+
+
+def _id(name: str) -> UUID:
+    return UUID(name.rpartition("/")[2])
 
 
 def _described(table: Table) -> promises_pb2.Table:
@@ -114,7 +171,7 @@ def _holdings(metadata: MetaData) -> Iterator[Holding]:
         parts: dict[Part, list[Column[object]]] = {}
         for column in table.columns:
             if isinstance(what := declared(column), Declaration):
-                ground = what.keep if what.erase is Erase.RETAIN else None
+                ground = what.afterwards if what.erase is Erase.RETAIN else None
                 parts.setdefault(Part(what.category, what.erase, ground), []).append(column)
         if not parts:
             what = declared(whose)
@@ -132,41 +189,6 @@ def _counting(table: Table, whose: Column[object], parts: list[list[Column[objec
     return Statement(counted.where(whose == bindparam("whose", type_=whose.type)))
 
 
-def _buckets(counts: Counter[Part], now: datetime) -> Iterator[promises_pb2.Bucket]:
-    """Only those with something in them; what is retained lies in backups no longer than it is retained."""
-    erased = {part: count for part, count in counts.items() if part.erase is Erase.DELETE}
-    anonymised = {part: count for part, count in counts.items() if part.erase is Erase.ANONYMISE}
-    buckets = [_bucket(promises_pb2.ERASED_NOW, erased), _bucket(promises_pb2.ANONYMISED, anonymised)]
-    for keep in sorted({part.ground for part in counts if part.ground is not None}, key=str):
-        retained = {part: count for part, count in counts.items() if part.ground == keep}
-        until = None if keep.at_most is None else now + keep.at_most
-        buckets.append(_bucket(promises_pb2.RETAINED_UNTIL, retained, keep.rule, until))
-    remains = {**erased, **anonymised}
-    buckets.append(_bucket(promises_pb2.IN_BACKUPS_UNTIL, remains, BACKUPS_GROUND, now + BACKUPS))
-    return (bucket for bucket in buckets if bucket.counts)
-
-
-def _bucket(
-    fate: promises_pb2.Fate.ValueType,
-    counts: dict[Part, int],
-    ground: str = "",
-    until: datetime | None = None,
-) -> promises_pb2.Bucket:
-    by_category: Counter[str] = Counter()
-    for part, count in counts.items():
-        by_category[part.category] += count
-    return promises_pb2.Bucket(
-        fate=fate,
-        ground=ground,
-        until=_timestamp(until),
-        counts=[
-            promises_pb2.CategoryCount(category=category, count=count)
-            for category, count in sorted(by_category.items())
-            if count
-        ],
-    )
-
-
 def _erasure(erase: Erase) -> promises_pb2.Erasure.ValueType:
     return promises_pb2.Erasure.Value(erase)
 
@@ -177,11 +199,3 @@ def _duration(longest: timedelta | None) -> Duration | None:
     duration = Duration()
     duration.FromTimedelta(longest)
     return duration
-
-
-def _timestamp(at: datetime | None) -> Timestamp | None:
-    if at is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp

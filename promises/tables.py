@@ -44,6 +44,17 @@ def standard(metadata: MetaData) -> None:
     if subjects == SUBJECTS:
         Table("subjects", metadata, _account(primary_key=True), _when("since"))
     Table("tombstones", metadata, _account(primary_key=True), _when("erased_at"))
+    Table(
+        "erasures",
+        metadata,
+        _account(primary_key=True),
+        _plain("erasure", Uuid, "the case's id; nothing in it says whose it was"),
+        _when("deleted_at", "when the account was deleted"),
+        _when("rows_gone_at", "when no row was left", nullable=True),
+        _plain("tries", Integer, "how often it did not get through"),
+        _when("due", "when it is tried again; until then somebody is at it", index=True),
+        _plain("cause", Text, "a constant: why it did not get through"),
+    )
     _messages(metadata)
     Table(
         "requests",

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from crafiq.assets.v1 import assets_pb2
+from crafiq.assets.v1.events_pb2 import AccountErased
 from pydantic import SecretStr
 
 from chassis.blobs import BlobStore, Presigner
@@ -54,7 +55,7 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Desk]:
         pages, service.clock, service.new_id,
     )  # fmt: skip
     service.offer(assets_pb2.DESCRIPTOR.services_by_name["AssetsService"], Handler(desk))
-    keep_promises(service)
+    keep_promises(service, AccountErased)
     service.listen(Consumers().subscriptions())
     sweeper = Sweeper(uploads, library, publications, storage, service.clock)
     for job in sweeper.jobs():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from crafiq.billing.v1 import billing_pb2
+from crafiq.billing.v1.events_pb2 import AccountErased
 from crafiq.generation.v1.generation_pb2_grpc import GenerationServiceStub
 from pydantic import Field
 
@@ -14,7 +15,7 @@ from chassis.service import Service, main
 from chassis.settings import ServiceSettings
 from promises.standing import keep_promises
 from services.billing.adapters import Jobs
-from services.billing.consumers import Consumers
+from services.billing.consumers import Books, Consumers
 from services.billing.domain import Gift, Row
 from services.billing.handler import Handler
 from services.billing.jobs import Expiry, StaleHolds
@@ -38,7 +39,7 @@ def compose(service: Service, settings: Settings) -> None:
     pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
     handler = Handler(ledger, pages, settings.hold_lifetime)
     service.offer(billing_pb2.DESCRIPTOR.services_by_name["BillingService"], handler)
-    keep_promises(service)
+    keep_promises(service, AccountErased, [Books(ledger)])
     welcome = Gift(settings.sign_up_credits, settings.sign_up_credits_last)
     service.listen(Consumers(ledger, welcome).subscriptions())
     service.every(Job("expire lots", timedelta(minutes=1), Expiry(ledger).run))

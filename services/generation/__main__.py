@@ -10,6 +10,7 @@ from pathlib import Path
 from crafiq.assets.v1.assets_pb2_grpc import AssetsServiceStub
 from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
 from crafiq.generation.v1 import generation_pb2
+from crafiq.generation.v1.events_pb2 import AccountErased
 from pydantic import SecretStr
 
 from chassis.jobs import Job
@@ -23,7 +24,7 @@ from services.generation.adapters.pictures import Pictures
 from services.generation.consumers import Consumers
 from services.generation.domain import Catalogue, RetryPolicy, Route, Row, Rules
 from services.generation.handler import Desk, Handler
-from services.generation.jobs import Delivery, Queue, Recovery, Work
+from services.generation.jobs import Delivery, Queue, Recovery, VendorCopies, Work
 from services.generation.repository import Changes, Jobs
 
 
@@ -60,7 +61,9 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[None]:
         assets = Assets(library, storage, settings.storing)
         desk = Desk(jobs, catalogue.of(routes), routes, library, billing, Pages(key), key)
         service.offer(generation_pb2.DESCRIPTOR.services_by_name["GenerationService"], Handler(desk))
-        keep_promises(service)
+        copies = VendorCopies(jobs.copies, routes)
+        keep_promises(service, AccountErased, [copies])
+        service.every(Job("vendor copies", timedelta(minutes=1), copies.sweep))
         service.listen(Consumers().subscriptions())
         work = Work(jobs, routes, assets, Delivery(jobs, assets, Pictures(), rules), rules)
         service.every(Job("recovery", rules.lease / 6, Recovery(jobs, rules).run))

@@ -10,7 +10,10 @@ from chassis.clock import Clock
 from chassis.db import Database, Queries, Transaction
 from chassis.pages import Pages
 from chassis.rpc import Call, Revocations
+from promises.standing import Kept
+from services.identity.adapters.erasures import Erasures
 from services.identity.adapters.passwords import Passwords
+from services.identity.adapters.peppers import Peppers
 from services.identity.adapters.policies import Policies
 from services.identity.adapters.signing import SigningKeys
 from services.identity.domain.accounts import Account
@@ -34,6 +37,9 @@ class Kit:
     passwords: Passwords
     keys: SigningKeys
     policies: Policies
+    erasures: Erasures
+    promises: Kept
+    peppers: Peppers
     post: Callable[[], None]
 
 

@@ -22,9 +22,34 @@ from services.privacy.domain.documents import (
     newest,
     pair_of,
 )
+from services.privacy.domain.erasures import (
+    Case,
+    CaseState,
+    ErasureNotFound,
+    HolderCase,
+    HolderState,
+    ReceiptKey,
+    ReceiptNotReady,
+    Scrub,
+    SupplementNotReady,
+)
+from services.privacy.domain.plans import DeletionPlanChanged, DeletionPlanUnknown, Fates, Plan
 from services.privacy.domain.row import Row
 
 __all__ = [
+    "Case",
+    "CaseState",
+    "ErasureNotFound",
+    "HolderCase",
+    "HolderState",
+    "ReceiptKey",
+    "ReceiptNotReady",
+    "Scrub",
+    "SupplementNotReady",
+    "DeletionPlanChanged",
+    "DeletionPlanUnknown",
+    "Fates",
+    "Plan",
     "SALT_BYTES",
     "Acceptance",
     "Chain",

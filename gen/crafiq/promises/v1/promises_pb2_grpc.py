@@ -47,6 +47,11 @@ class DataHolderStub:
                 request_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.PreviewRequest.SerializeToString,
                 response_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.Plan.FromString,
                 _registered_method=True)
+        self.Erase = channel.unary_unary(
+                '/crafiq.promises.v1.DataHolder/Erase',
+                request_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.EraseRequest.SerializeToString,
+                response_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.Standing.FromString,
+                _registered_method=True)
         self.Verify = channel.unary_unary(
                 '/crafiq.promises.v1.DataHolder/Verify',
                 request_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.VerifyRequest.SerializeToString,
@@ -69,6 +74,15 @@ class DataHolderServicer:
 
     def Preview(self, request, context):
         """What would become of a person's data here if they were erased now.
+        Identity asks once more in the moment of deletion.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Erase(self, request, context):
+        """Asks for what AccountDeleted asked for, of a holder that has not answered:
+        erase as declared. Asked again, it changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,6 +107,11 @@ def add_DataHolderServicer_to_server(servicer, server):
                     servicer.Preview,
                     request_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.PreviewRequest.FromString,
                     response_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.Plan.SerializeToString,
+            ),
+            'Erase': grpc.unary_unary_rpc_method_handler(
+                    servicer.Erase,
+                    request_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.EraseRequest.FromString,
+                    response_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.Standing.SerializeToString,
             ),
             'Verify': grpc.unary_unary_rpc_method_handler(
                     servicer.Verify,
@@ -157,6 +176,33 @@ class DataHolder:
             '/crafiq.promises.v1.DataHolder/Preview',
             crafiq_dot_promises_dot_v1_dot_promises__pb2.PreviewRequest.SerializeToString,
             crafiq_dot_promises_dot_v1_dot_promises__pb2.Plan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Erase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.promises.v1.DataHolder/Erase',
+            crafiq_dot_promises_dot_v1_dot_promises__pb2.EraseRequest.SerializeToString,
+            crafiq_dot_promises_dot_v1_dot_promises__pb2.Standing.FromString,
             options,
             channel_credentials,
             insecure,

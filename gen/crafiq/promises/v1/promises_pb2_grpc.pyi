@@ -39,7 +39,13 @@ class DataHolderStub:
     Describe: _grpc.UnaryUnaryMultiCallable[_promises_pb2.DescribeRequest, _promises_pb2.Description]
     """What is held about people here, declared column by column."""
     Preview: _grpc.UnaryUnaryMultiCallable[_promises_pb2.PreviewRequest, _promises_pb2.Plan]
-    """What would become of a person's data here if they were erased now."""
+    """What would become of a person's data here if they were erased now.
+    Identity asks once more in the moment of deletion.
+    """
+    Erase: _grpc.UnaryUnaryMultiCallable[_promises_pb2.EraseRequest, _promises_pb2.Standing]
+    """Asks for what AccountDeleted asked for, of a holder that has not answered:
+    erase as declared. Asked again, it changes nothing.
+    """
     Verify: _grpc.UnaryUnaryMultiCallable[_promises_pb2.VerifyRequest, _promises_pb2.Findings]
     """What is found of a person here: after an erasure, nothing."""
 
@@ -54,7 +60,13 @@ class DataHolderAsyncStub(DataHolderStub):
     Describe: _aio.UnaryUnaryMultiCallable[_promises_pb2.DescribeRequest, _promises_pb2.Description]  # type: ignore[assignment]
     """What is held about people here, declared column by column."""
     Preview: _aio.UnaryUnaryMultiCallable[_promises_pb2.PreviewRequest, _promises_pb2.Plan]  # type: ignore[assignment]
-    """What would become of a person's data here if they were erased now."""
+    """What would become of a person's data here if they were erased now.
+    Identity asks once more in the moment of deletion.
+    """
+    Erase: _aio.UnaryUnaryMultiCallable[_promises_pb2.EraseRequest, _promises_pb2.Standing]  # type: ignore[assignment]
+    """Asks for what AccountDeleted asked for, of a holder that has not answered:
+    erase as declared. Asked again, it changes nothing.
+    """
     Verify: _aio.UnaryUnaryMultiCallable[_promises_pb2.VerifyRequest, _promises_pb2.Findings]  # type: ignore[assignment]
     """What is found of a person here: after an erasure, nothing."""
 
@@ -78,7 +90,19 @@ class DataHolderServicer(metaclass=_abc_1.ABCMeta):
         request: _promises_pb2.PreviewRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_promises_pb2.Plan, _abc.Awaitable[_promises_pb2.Plan]]:
-        """What would become of a person's data here if they were erased now."""
+        """What would become of a person's data here if they were erased now.
+        Identity asks once more in the moment of deletion.
+        """
+
+    @_abc_1.abstractmethod
+    def Erase(
+        self,
+        request: _promises_pb2.EraseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_promises_pb2.Standing, _abc.Awaitable[_promises_pb2.Standing]]:
+        """Asks for what AccountDeleted asked for, of a holder that has not answered:
+        erase as declared. Asked again, it changes nothing.
+        """
 
     @_abc_1.abstractmethod
     def Verify(
