@@ -161,7 +161,8 @@ class Transaction(Queries):
         super().__init__(db.clock, db.new_id, db.request_key)
         self._lent = nullcontext(connection)
         self.events: list[Message] = []
-        self._after: list[Callable[[], None]] = []
+        self.after: list[Callable[[], None]] = []
+        """Called if and when this has committed."""
 
     def _connection(self) -> AbstractAsyncContextManager[Connection]:
         return self._lent
@@ -169,15 +170,6 @@ class Transaction(Queries):
     def emit(self, event: Message) -> None:
         """Announce `event` if and when this commits. Its `account` field decides the subject."""
         self.events.append(event)
-
-    def then(self, call: Callable[[], None]) -> None:
-        """Run `call` if and when this has committed."""
-        self._after.append(call)
-
-    def committed(self) -> None:
-        """It has: run what waited for that."""
-        for call in self._after:
-            call()
 
     async def claim(self, key: str) -> bool:
         """Take `key` for good: True once, False if somebody took it before (waits for one who is at it)."""
@@ -264,7 +256,8 @@ class Database(Queries):
                 await self._pool.release(connection)
         if tx.events:
             self._committed.set()
-        tx.committed()
+        for call in tx.after:
+            call()
 
     async def create(self, row: SQLModel, *events: Message, request: Request | None = None) -> str | None:
         """One statement, one round trip: the row, its events, and the request that asked for it.

@@ -47,7 +47,7 @@ ASK = Statement(
 HURRY = Statement(text("UPDATE erasures SET due = LEAST(due, :now) WHERE account = :whose AND cause <> ''"))
 CLAIM = Statement(
     text(
-        "UPDATE erasures SET due = :until WHERE account IN (SELECT account FROM erasures WHERE due <= :now"
+        "UPDATE erasures SET due = :until WHERE account IN (SELECT account FROM erasures WHERE due <= :now"  # noqa: S608  # our own columns
         f" ORDER BY due LIMIT :most FOR UPDATE SKIP LOCKED) RETURNING {_COLUMNS}"
     )
 )
@@ -117,7 +117,7 @@ class Eraser:
 
     async def _write_down(self, tx: Transaction, wanted: Wanted, *, gone: bool) -> None:
         if await self._note(tx, wanted, gone=gone):
-            tx.then(lambda: self._take(Turn(wanted, gone=gone)))
+            tx.after.append(lambda: self._take(Turn(wanted, gone=gone)))
 
     async def _note(self, tx: Transaction, wanted: Wanted, *, gone: bool) -> bool:
         """False if it was written down before and is not finished."""

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     DateTime,
     MetaData,
@@ -33,7 +32,6 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.db import Database, Record, Statement, Transaction
 from promises.inventory import DELETE, RETAIN, RETAINED, UNTIL, Declaration, Subject, declared
@@ -75,8 +73,8 @@ class Beyond:
     async def remove(self, wanted: Wanted) -> None:
         """Remove it, after the rows. Called again until it raises nothing; twice is harmless."""
 
-    async def found(self, account: UUID, erasure: UUID | None) -> Sequence[Share]:
-        """What there is, looked for where it lies and not in what `remove` has noted."""
+    async def found(self, account: UUID, erasure: UUID | None, /) -> Sequence[Share]:  # noqa: ARG002  # of those who have something
+        """What there is, looked for where it lies: of a plan, or (`erasure`) what is still left."""
         return ()
 
 

@@ -15,6 +15,7 @@ from chassis.service import Service
 from promises.eraser import Eraser
 from promises.erasing import Beyond, Erasing
 from promises.holder import DATA_HOLDER, Holder
+from promises.holdings import Holdings
 from promises.ledger import Ledger
 from promises.retention import standard_jobs
 from promises.subjects import tombstoned
@@ -29,7 +30,7 @@ class Kept:
     """What keeps a service's promises, for who has to ask it directly."""
 
     eraser: Eraser
-    holder: Holder
+    holdings: Holdings
 
 
 def keep_promises(service: Service, erased: Callable[..., Message], beyond: Sequence[Beyond] = ()) -> Kept:
@@ -39,19 +40,19 @@ def keep_promises(service: Service, erased: Callable[..., Message], beyond: Sequ
     service serves, it erases whom the ledger names and its database does not, as after a restore.
     """
     eraser = Eraser(service.db, Erasing(service.metadata, beyond), erased)
-    holder = Holder(service.db, service.metadata, eraser)
-    service.offer(DATA_HOLDER, holder)
+    holdings = Holdings(service.db, service.metadata, eraser.beyond)
+    service.offer(DATA_HOLDER, Holder(service.db, service.metadata, holdings, eraser))
     if service.name != DELETES_ACCOUNTS:
         service.listen([Subscription(DELETES_ACCOUNTS, AccountDeleted, eraser.on_account_deleted)])
     service.first(lambda: apply_ledger(service, eraser))
     service.background(eraser.run)
     for job in standard_jobs(service.db, service.metadata):
         service.every(job)
-    return Kept(eraser, holder)
+    return Kept(eraser, holdings)
 
 
 async def apply_ledger(service: Service, eraser: Eraser) -> None:
-    """Erase whom the ledger names and this database does not; raises LedgerUnavailable after half a minute."""
+    """Erase whom the ledger names and this database does not; raises LedgerUnavailable after 30 s."""
     if not service.settings.ledger_url:
         LOG.warning("no ledger of tombstones is set: a restored backup would bring erased people back")
         return

@@ -59,6 +59,7 @@ class Revocations:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until: OrderedDict[UUID, datetime] = OrderedDict()  # in about the order of their ends
+        self._accounts: dict[UUID, datetime] = {}
 
     def add(self, session: UUID, until: datetime) -> None:
         """From now on no token of `session` is valid; forgotten after `until`, when the last one expired."""
@@ -67,6 +68,10 @@ class Revocations:
             self._until.popitem(last=False)
         self._until[session] = until
         self._until.move_to_end(session)
+
+    def add_account(self, account: UUID, until: datetime) -> None:
+        """From now on no token of `account` is valid."""
+        self._accounts[account] = until
 
     def __contains__(self, session: object) -> bool:
         return session in self._until

@@ -75,7 +75,7 @@ class Infra:
         self.postgres = Postgres(self.state, self.secrets, SERVICES)
         nats_tls = self.certificates.folder("nats")
         self.nats = Nats(self.state, self.secrets, nats_tls, self.ports.take("nats"), SERVICES)
-        self.s3 = Seaweed(self.state, self.secrets, self.certificates, self.ports)
+        self.s3 = Seaweed(self.state, self.secrets, self.certificates, self.ports, SERVICES)
 
     async def start(self) -> None:
         """Start the servers, side by side, and make in them what services expect."""

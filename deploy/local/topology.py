@@ -57,7 +57,12 @@ class Topology:
 
     def service(self, name: str) -> Program:
         """How a service is run."""
-        specific = {"identity": self._identity, "assets": self._assets, "generation": self._generation}
+        specific = {
+            "identity": self._identity,
+            "assets": self._assets,
+            "generation": self._generation,
+            "privacy": self._privacy,
+        }
         self._common_secrets(name)
         return Program(
             name=name,
@@ -103,6 +108,8 @@ class Topology:
             "CRAFIQ_NATS_URL": self._infra.nats.url,
             "CRAFIQ_PEERS": json.dumps(self.peers),
             "CRAFIQ_PUBLIC_URL": self._public_url,
+            "CRAFIQ_LEDGER_URL": self._infra.s3.url,
+            "CRAFIQ_LEDGER_BUCKET": seaweed.LEDGER,
             "CRAFIQ_TRACE_FILE": str(trace),
             "CRAFIQ_TRACE_RATIO": "0.1",
             "CRAFIQ_LOG_LEVEL": "INFO",
@@ -112,12 +119,17 @@ class Topology:
         self._infra.secrets.put(name, "crafiq_database_url", self._infra.postgres.dsn(name))
         self._infra.secrets.put(name, "crafiq_nats_password", self._infra.nats.password(name))
         self._infra.secrets.get(name, "crafiq_request_key", key)
+        keys = self._infra.s3.credentials_of(name)
+        self._infra.secrets.put(name, "crafiq_ledger_access_key", keys.access)
+        self._infra.secrets.put(name, "crafiq_ledger_secret_key", keys.secret)
 
     def _identity(self) -> Mapping[str, str]:
         self._infra.secrets.get("identity", "crafiq_token_key", key)
         self._infra.secrets.put("identity", "crafiq_smtp_password", self._smtp_password)
-        self._signing_key()
+        self._signing_key("identity", "signing")
         return {
+            # Neither with the databases nor with what is backed up of them.
+            "CRAFIQ_PEPPER_DIR": str(self._infra.state.folder("peppers")),
             "CRAFIQ_SMTP_HOST": "127.0.0.1",
             "CRAFIQ_SMTP_PORT": str(self.smtp),
             "CRAFIQ_SMTP_USER": SMTP_USER,
@@ -143,9 +155,13 @@ class Topology:
             "CRAFIQ_OPENAI_SANDBOX": "false" if real else "true",
         }
 
-    def _signing_key(self) -> None:
-        """The key of access tokens: PKCS8 PEM of an EC P-256 key, the file named for its key id."""
-        folder = self._infra.state.folder("secrets", "identity", "signing")
+    def _privacy(self) -> Mapping[str, str]:
+        self._signing_key("privacy", "receipts")
+        return {}
+
+    def _signing_key(self, service: str, name: str) -> None:
+        """A key that something is signed with: PKCS8 PEM, EC P-256, the file named for its key id."""
+        folder = self._infra.state.folder("secrets", service, name)
         if not any(folder.glob("*.pem")):
             made = ec.generate_private_key(ec.SECP256R1()).private_bytes(
                 serialization.Encoding.PEM,

@@ -93,7 +93,7 @@ class Keep:
 
     @classmethod
     def by_month(cls, ground: str, months: int) -> Keep:
-        """Until the first day of a month: `Keep.by_month("to prevent fraud", 6)` from 20 May is 1 November."""
+        """Until the first day of a month: six months from any day in May are over on 1 November."""
         return cls(ground, timedelta(days=31 * months), months)
 
     def ends(self, begun: datetime) -> datetime | None:

@@ -18,12 +18,11 @@ from chassis.consumers import Subscription
 from chassis.db import Transaction
 from chassis.events import account_of
 from promises import subjects
-from services.privacy.domain import Acceptance, DocumentKind, Manner, PairUnknown
 from promises.erasing import Beyond, Wanted
 from promises.retention import TOMBSTONES
 from promises.shares import Share
-from services.privacy.repository import Acceptances, Documents, Erasures, answered
-
+from services.privacy.domain import Acceptance, DocumentKind, Manner, PairUnknown
+from services.privacy.repository import Acceptances, Documents, Erasures
 
 ERASED = {
     "identity": identity.AccountErased,
@@ -45,11 +44,12 @@ class Consumers:
         self,
         documents: Documents,
         acceptances: Acceptances,
+        erasures: Erasures,
         new_id: Callable[[], UUID],
         hear: Callable[[UUID], None],
     ) -> None:
         self._documents, self._acceptances, self._new_id = documents, acceptances, new_id
-        self._hear = hear
+        self._erasures, self._hear = erasures, hear
 
     def subscriptions(self) -> list[Subscription]:
         """Who is listened to."""
@@ -61,8 +61,8 @@ class Consumers:
     async def on_account_erased(self, tx: Transaction, event: Any) -> None:
         """A holder says that it is done: look into it."""
         erasure, holder = UUID(event.erasure.rpartition("/")[2]), event.DESCRIPTOR.full_name.split(".")[1]
-        if await answered(tx, erasure, holder, tx.clock.now()):
-            tx.then(lambda: self._hear(erasure))
+        if await self._erasures.answered(tx, erasure, holder):
+            tx.after.append(lambda: self._hear(erasure))
 
     async def on_account_verified(self, tx: Transaction, event: identity.AccountVerified) -> None:
         """Note the pair that was accepted, with the hashes of both texts, once.
@@ -99,9 +99,9 @@ class Opening(Beyond):
     async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> None:
         """The account is gone. A case that this database lost in a restore is opened again."""
         await self._erasures.begin(tx, wanted, self._holders)
-        tx.then(lambda: self._hear(wanted.erasure))
+        tx.after.append(lambda: self._hear(wanted.erasure))
 
-    async def found(self, account: UUID, erasure: UUID | None) -> list[Share]:
+    async def found(self, _account: UUID, erasure: UUID | None) -> list[Share]:
         """The tombstones, of which the plan has to speak."""
         if erasure is not None:
             return []

@@ -1,4 +1,4 @@
-"""What privacy does when time passes: erasures are brought to their receipts, whoever is slow, away or lies."""
+"""What privacy does when time passes: it brings erasures to their receipts, whoever is slow, away or lies."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Tools:
 
 
 class Caseworker:
-    """Looks at each case when it is due or when news of it came. Several may run: a case is in one's hands."""
+    """Looks at each case when it is due, or when there is news of it. Several may run."""
 
     def __init__(self, erasures: Erasures, tools: Tools, clock: Clock) -> None:
         self._erasures, self._tools, self._clock = erasures, tools, clock

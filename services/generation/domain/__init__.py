@@ -36,6 +36,6 @@ __all__ = [
     "FailureReason", "GenerationNotFound", "GenerationUnderWay", "Input", "Job", "JobState",
     "LastEventIdUnreadable", "Model", "NotAccepted", "Order", "OrderEnded", "Outcome", "QueueFull", "Quote",
     "Result", "RetryPolicy", "Route", "Row", "Rules", "StateNumberUnknown", "StreamsTooMany", "Task",
-    "Transition", "Try", "Unanswered", "Vendor", "VendorCard", "VendorCopy", "Wish", "account_name", "arrived", "cancel",
-    "generation_id", "generation_name", "ordered_id", "quote",
+    "Transition", "Try", "Unanswered", "Vendor", "VendorCard", "VendorCopy", "Wish", "account_name",
+    "arrived", "cancel", "generation_id", "generation_name", "ordered_id", "quote",
 ]  # fmt: skip

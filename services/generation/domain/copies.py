@@ -19,7 +19,7 @@ from services.generation.domain.vendors import NotAccepted, Result
 
 
 class VendorCopy(Row, table=True):
-    """One sending. `unwanted`: whoever it was of wants it gone; `erasure`: because the account was deleted."""
+    """One sending. `unwanted`: it is wanted gone; `erasure`: because its person deleted the account."""
 
     __tablename__ = "vendor_copies"
     __table_args__ = (

@@ -94,7 +94,7 @@ class Vendor(Protocol):
         """Ask for the order, once. Raises nothing: every end is a Result."""
         ...
 
-    async def purge(self, reference: str) -> bool:
+    async def purge(self, reference: str, /) -> bool:
         """Have the copy of a request removed, by the vendor's own id of it.
 
         True if it is gone. False if the vendor offers no such thing, and it ends by the vendor's own

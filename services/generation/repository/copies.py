@@ -64,16 +64,14 @@ def _remaining(record: Record) -> Remaining:
     return Remaining(record["vendor"], record["count"], record["until"])
 
 
-_COUNT = "SELECT vendor, count(*) AS count, max(expire_time) AS until FROM vendor_copies"
+_COUNT = "SELECT c.vendor, count(*) AS count, max(c.expire_time) AS until FROM vendor_copies c"
+_LEFT = "c.purge_time IS NULL AND c.expire_time > :now GROUP BY c.vendor"
 LEFT_OF_ACCOUNT = Statement(
-    text(
-        f"{_COUNT} JOIN egress USING (id, vendor) WHERE egress.account = :owner"
-        " AND vendor_copies.purge_time IS NULL AND vendor_copies.expire_time > :now GROUP BY vendor"
-    ),
+    text(f"{_COUNT} JOIN egress ON egress.id = c.id WHERE egress.account = :owner AND {_LEFT}"),
     _remaining,
 )
 LEFT_OF_ERASURE = Statement(
-    text(f"{_COUNT} WHERE erasure = :erasure AND purge_time IS NULL AND expire_time > :now GROUP BY vendor"),
+    text(f"{_COUNT} WHERE erasure = :erasure AND {_LEFT}"),
     _remaining,
 )
 

@@ -1,4 +1,4 @@
-"""Who has to be asked when somebody wants to be deleted: every holder what it would do, privacy for its word."""
+"""Who is asked when somebody wants to be deleted: every holder what it would do, privacy for its word."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Erasures:
     async def approve(
         self, account: UUID, wish: identity_pb2.DeleteAccountRequest, plans: list[promises_pb2.Plan]
     ) -> datetime:
-        """Have the wish written down; answers when. Raises what privacy refuses, DELETION_PLAN_CHANGED above all."""
+        """Have the wish written down; answers when. Raises what privacy refuses with."""
         request = privacy_pb2.ApproveErasureRequest(
             account=f"accounts/{account}",
             erasure=f"erasures/{wish.request_id}",

@@ -57,7 +57,7 @@ class Peppers:
         path, scratch = self._folder / f"{month}.key", self._folder / f".{month}.{os.getpid()}.new"
         if path.exists():
             return
-        with open(scratch, "wb", opener=_private) as file:  # noqa: PTH123  # needs the opener
+        with open(scratch, "wb", opener=_private) as file:  # needs the opener
             file.write(self._random(BYTES))
             file.flush()
             os.fsync(file.fileno())

@@ -68,8 +68,8 @@ TEMPLATES: Mapping[MailKind, Template] = {
         MailClass.SERVICE,
         "Your account at Crafiq was deleted",
         (
-            "On {when} your account at Crafiq was deleted, as you asked. What was private is erased; what you"
-            " made public stays, without your name.",
+            "On {when} your account at Crafiq was deleted, as you asked.",
+            "What was private is erased within moments; what you made public stays, without your name.",
             "The receipt is where you were shown it, for whoever has the secret that was made for it.",
             "This is our last message: your address is forgotten with it.",
         ),

@@ -39,7 +39,7 @@ class Deleting:
         if not self.kit.keys.proves(request.reauth_token, call.account, call.caller.session):
             raise ReauthenticationNeeded
         plans, own = await asyncio.gather(
-            self.kit.erasures.plans(call.account), self.kit.promises.holder.plan(call.account)
+            self.kit.erasures.plans(call.account), self.kit.promises.holdings.plan(call.account)
         )
         approved_at = await self.kit.erasures.approve(call.account, request, [own, *plans])
         wanted = Wanted(call.account, UUID(request.request_id), approved_at)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class TombstoneLedger:
-    """Writes tombstones that nobody can remove for `locked`: as long as the oldest backup lives, and a margin.
+    """Writes tombstones that nobody can remove for `locked`: as long as backups live, and a margin.
 
     All methods raise LedgerUnavailable.
     """

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKeyConstraint, Index, LargeBinary, Text, text
+from sqlalchemy import BigInteger, DateTime, ForeignKeyConstraint, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.errors import FailedPrecondition, NotFound
@@ -241,7 +241,7 @@ class Scrub(Row, table=True):
     id: UUID = plain("a random id", primary_key=True)
     began_at: datetime = plain("when it began", MOMENT, index=True)
     ended_at: datetime = plain("when it ended", MOMENT)
-    searched_bytes: int = plain("a number")
+    searched_bytes: int = plain("a number", BigInteger)
     searched_values: int = plain("how many values were looked for")
     hits: int = plain("how many were found")
 

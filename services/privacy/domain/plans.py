@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -98,15 +99,19 @@ def _named(buckets: Iterable[Bucket], how: str) -> list[tuple[str, str]]:
     return [(f"{fate} {ground}".rstrip(), how) for fate, ground in sorted(buckets)]
 
 
-def sentence_with(policy: str, words: str) -> str:
-    """The policy's own sentence, or point of a list, that has these words; empty if none does."""
-    lines = (line.strip().removeprefix("•").strip() for line in policy.splitlines())
-    return next((line for line in lines if words and words in line), "")
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n")
+
+
+def sentences_with(policy: str, *words: str) -> str:
+    """The policy's own sentences that have these words, one for each; empty if none has."""
+    sentences = [sentence.strip().removeprefix("•").strip() for sentence in _SENTENCE_ENDS.split(policy)]
+    found = (next((each for each in sentences if wanted and wanted in each), "") for wanted in words)
+    return " ".join(filter(None, found))
 
 
 FATE_WORDS = {
-    "ERASED_NOW": "We immediately delete your profile data and private content",
-    "ANONYMISED": "Content you set to public remains available to others; we anonymize it",
-    "IN_BACKUPS_UNTIL": "Deleted data may remain in encrypted backups",
+    "ERASED_NOW": ("We immediately delete your profile data and private content",),
+    "ANONYMISED": ("Content you set to public remains available", "Copies shared or embedded by others"),
+    "IN_BACKUPS_UNTIL": ("Deleted data may remain in encrypted backups", "Backups are not used for active"),
 }
-"""Words by which the policy's sentence on a fate is found; what is retained is found by its ground."""
+"""Words by which the policy's sentences on a fate are found; those on what is retained by its ground."""

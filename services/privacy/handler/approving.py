@@ -15,7 +15,7 @@ from chassis.rpc import Call
 from promises.erasing import Wanted
 from promises.shares import merged
 from services.privacy.domain import Case, DeletionPlanUnknown, Fates, HolderCase, Plan
-from services.privacy.domain.plans import FATE_WORDS, sentence_with
+from services.privacy.domain.plans import FATE_WORDS, sentences_with
 from services.privacy.handler.shelf import Shelf, moment
 
 
@@ -108,10 +108,10 @@ def lines(buckets: Iterable[promises_pb2.Bucket]) -> list[dict[str, Any]]:
 
 
 def _bucket(bucket: promises_pb2.Bucket, policy: str) -> privacy_pb2.PlannedFate:
-    words = FATE_WORDS.get(promises_pb2.Fate.Name(bucket.fate), bucket.ground)
+    words = FATE_WORDS.get(promises_pb2.Fate.Name(bucket.fate), (bucket.ground,))
     return privacy_pb2.PlannedFate(
         fate=bucket.fate,
-        policy_text=sentence_with(policy, words),
+        policy_text=sentences_with(policy, *words),
         ground=bucket.ground,
         until=bucket.until if bucket.HasField("until") else None,
         counts=bucket.counts,

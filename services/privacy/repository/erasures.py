@@ -23,12 +23,6 @@ HOLDERS = Statement(
     select(HolderCase).where(col(HolderCase.erasure) == bindparam("case")).order_by(col(HolderCase.holder)),
     HolderCase,
 )
-HOLDER_LOCKED = Statement(
-    select(HolderCase)
-    .where(col(HolderCase.erasure) == bindparam("case"), col(HolderCase.holder) == bindparam("who"))
-    .with_for_update(),
-    HolderCase,
-)
 # Somebody looks at them now; should they die, somebody else does when the lease is over.
 CLAIM = Statement(
     text(
@@ -79,7 +73,7 @@ KEEP_KEY = Statement(
 
 
 class Open:
-    """A case whose row is locked until the block ends, with its holders."""
+    """A case that is locked until the block ends, with its holders: they change under its lock only."""
 
     def __init__(self, tx: Transaction, case: Case, holders: list[HolderCase]) -> None:
         self._tx, self.case, self.holders = tx, case, holders
@@ -87,8 +81,8 @@ class Open:
 
     async def save(self) -> None:
         """Write all of it; those who watch hear of what changed in a holder."""
-        changed = [each for each, shown in zip(self.holders, self._shown, strict=True) if each.shown != shown]
-        self.case.revision += bool(changed)
+        pairs = zip(self.holders, self._shown, strict=True)
+        self.case.revision += any(each.shown != shown for each, shown in pairs)
         await self._tx.update(self.case)
         for holder in self.holders:
             await self._tx.update(holder)
@@ -146,7 +140,8 @@ class Erasures:
         async with self.locked(wanted.erasure, tx) as held:
             if held is not None:
                 held.case.begin(wanted.deleted_at, now)
-                return await held.save()
+                await held.save()
+                return
         await tx.insert(Case.from_ledger(wanted.erasure, wanted.account, wanted.deleted_at, now))
         for holder in holders:
             await tx.insert(HolderCase.told(wanted.erasure, holder, [], now))
@@ -178,12 +173,13 @@ class Erasures:
         for key in keys:
             await self.db.execute(KEEP_KEY, id_=key.kid, public=key.jwk, at=key.since)
 
-
-async def answered(tx: Transaction, erasure: UUID, holder: str, now: datetime) -> bool:
-    """A holder says that it is done; False if there is no such case."""
-    row = await tx.first(HOLDER_LOCKED, case=erasure, who=holder)
-    if row is None:
-        return False
-    row.answer(now)
-    await tx.update(row)
-    return True
+    async def answered(self, tx: Transaction, erasure: UUID, holder: str) -> bool:
+        """A holder says that it is done; False if there is no such case."""
+        async with self.locked(erasure, tx) as held:
+            if held is None:
+                return False
+            for each in held.holders:
+                if each.holder == holder:
+                    each.answer(self.db.clock.now())
+            await held.save()
+        return True
