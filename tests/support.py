@@ -89,6 +89,14 @@ class Tokens:
         return json.dumps(KeySet([self.key]).as_dict(private=False)).encode()
 
 
+def signing_key(folder: Path, kid: str) -> Path:
+    """A fresh ES256 key as a service reads it: `<kid>.pem` in a folder."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{kid}.pem"
+    path.write_bytes(ECKey.generate_key("P-256", private=True).as_pem(private=True))
+    return path
+
+
 @asynccontextmanager
 async def running(service: Service) -> AsyncIterator[str]:
     """Serve an entered service in this process until the block ends; yields its address."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -44,7 +44,8 @@ class TombstoneLedger:
         return await self._asked(self._sweep)
 
     async def _put(self, key: str) -> None:
-        until = self._clock.now() + self._locked
+        # Storage goes by its own clock, so the wall clock is meant, whatever the service's says.
+        until = datetime.now(UTC) + self._locked
 
         def put() -> None:
             lock = Retention(COMPLIANCE, until)
@@ -53,7 +54,7 @@ class TombstoneLedger:
         await self._asked(put)
 
     def _sweep(self) -> int:
-        before, removed = self._clock.now() - self._locked, 0
+        before, removed = datetime.now(UTC) - self._locked, 0
         for each in self._client.list_objects(self._bucket, recursive=True, include_version=True):
             written: datetime | None = each.last_modified
             if each.object_name and written is not None and written < before:

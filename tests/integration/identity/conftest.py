@@ -10,11 +10,8 @@ from pathlib import Path
 import nats
 import pytest
 from crafiq.identity.v1 import identity_pb2_grpc
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from chassis.service import Service
-from chassis.settings import ServiceSettings
 from deploy.local.infra import Infra
 from sandbox.faults import FaultPlan
 from sandbox.smtp.inbox import Inbox
@@ -22,10 +19,13 @@ from sandbox.smtp.server import KINDS, listen
 from services.identity.__main__ import Settings, compose
 from services.identity.adapters.signing import SigningKeys
 from services.identity.domain import Row
+from services.privacy.__main__ import Settings as PrivacySettings
 from services.privacy.__main__ import compose as compose_privacy
+from services.privacy.adapters import ReceiptKeys
 from services.privacy.domain import Row as PrivacyRow
 from tests.integration.identity.people import Announced, Mailbox, People
-from tests.support import FakeClock, calling, running
+from tests.integration.in_process import ledger_of
+from tests.support import FakeClock, calling, running, signing_key
 
 
 def settings_for(infra: Infra, service: str, **more: object) -> dict[str, object]:
@@ -38,17 +38,9 @@ def settings_for(infra: Infra, service: str, **more: object) -> dict[str, object
         "database_url": infra.postgres.dsn(service),
         "nats_password": infra.nats.password(service),
         "request_key": secrets.token_hex(32),
+        **ledger_of(infra, service),
         **more,
     }
-
-
-def add_key(folder: Path, kid: str) -> None:
-    """A fresh ES256 key in the signing folder."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / f"{kid}.pem").write_bytes(pem)
 
 
 @pytest.fixture(scope="session")
@@ -67,18 +59,21 @@ async def mailbox() -> AsyncIterator[Mailbox]:
 
 
 @asynccontextmanager
-async def serving_privacy(infra: Infra, clock: FakeClock) -> AsyncIterator[str]:
+async def serving_privacy(infra: Infra, clock: FakeClock, folder: Path) -> AsyncIterator[str]:
     """Privacy in this process; yields its address."""
-    settings = ServiceSettings(**settings_for(infra, "privacy"))
+    settings = PrivacySettings(**settings_for(infra, "privacy"))
+    keys = ReceiptKeys(signing_key(folder, "first").parent)
     async with Service("privacy", settings, metadata=PrivacyRow.metadata, clock=clock) as service:
-        await compose_privacy(service, settings)
+        await compose_privacy(service, settings, keys)
         async with running(service) as address:
             yield address
 
 
 @pytest.fixture(scope="session")
-async def privacy(infra: Infra, clock: FakeClock) -> AsyncIterator[str]:
-    async with serving_privacy(infra, clock) as address:
+async def privacy(
+    infra: Infra, clock: FakeClock, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[str]:
+    async with serving_privacy(infra, clock, tmp_path_factory.mktemp("receipts")) as address:
         yield address
 
 
@@ -90,7 +85,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory, clock: FakeClock) -> SigningKeys:
     folder = tmp_path_factory.mktemp("signing")
-    add_key(folder, "first")
+    signing_key(folder, "first")
     return SigningKeys(folder, clock)
 
 
@@ -108,6 +103,7 @@ async def identity(
             trace_file=traces,
             trace_ratio=1.0,
             token_key=secrets.token_hex(32),
+            pepper_dir=traces.parent,
         )
     )
     async with Service("identity", settings, metadata=Row.metadata, clock=clock, jwks=keys.jwks) as service:

@@ -13,11 +13,12 @@ from crafiq.identity.v1 import events_pb2
 from crafiq.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
 
 from chassis.service import Service
-from chassis.settings import ServiceSettings
 from deploy.local.infra import Infra
-from services.privacy.__main__ import compose
+from services.privacy.__main__ import Settings, compose
+from services.privacy.adapters import ReceiptKeys
 from services.privacy.domain import Row
 from tests.integration.in_process import Neighbours, in_process, settings_for
+from tests.support import signing_key
 
 VERSION = "2025-10-29"
 ACCEPTED_AT = datetime(2026, 1, 1, 11, 30, tzinfo=UTC)
@@ -25,12 +26,13 @@ Sql: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 @pytest.fixture(scope="session")
-async def privacy(infra: Infra) -> AsyncIterator[Neighbours]:
+async def privacy(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Neighbours]:
     """Privacy, and those around it."""
-    settings = ServiceSettings(**settings_for(infra, "privacy"))
+    settings = Settings(**settings_for(infra, "privacy"))
+    keys = ReceiptKeys(signing_key(tmp_path_factory.mktemp("receipts"), "first").parent)
 
     async def wire(service: Service) -> None:
-        await compose(service, settings)
+        await compose(service, settings, keys)
 
     async with in_process(infra, settings, "privacy", Row.metadata, wire) as neighbours:
         yield neighbours

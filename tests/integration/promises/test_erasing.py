@@ -304,7 +304,8 @@ async def test_what_is_kept_ends_on_its_day(db: Database, sql: asyncpg.Connectio
             await job.run()
         counts: Any = await sql.fetchrow(
             "SELECT (SELECT count(*) FROM retained_payments),"
-            " (SELECT count(*) FROM tombstones WHERE account = $1), (SELECT count(*) FROM inbox WHERE key = $2)",
+            " (SELECT count(*) FROM tombstones WHERE account = $1),"
+            " (SELECT count(*) FROM inbox WHERE key = $2)",
             it.account,
             f"verified:{it.account}",
         )
