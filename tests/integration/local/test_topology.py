@@ -56,11 +56,13 @@ def test_secrets_are_in_files_and_in_no_environment(platform: Platform) -> None:
 
 def test_each_service_has_the_secrets_that_it_needs_and_no_others(platform: Platform) -> None:
     _programs(platform)
-    common = {"crafiq_database_url", "crafiq_nats_password", "crafiq_request_key"}
+    database, ledger = ("crafiq_database_url", "crafiq_nats_password", "crafiq_request_key"), "crafiq_ledger"
+    common = {*database, f"{ledger}_access_key", f"{ledger}_secret_key"}
     own = {
         "identity": {"crafiq_token_key", "crafiq_smtp_password", "signing"},
         "assets": {"crafiq_s3_access_key", "crafiq_s3_secret_key"},
         "generation": {"crafiq_openai_api_key"},
+        "privacy": {"receipts"},
     }
     for name in SERVICES:
         found = {path.name for path in platform.secrets.folder(name).iterdir()}
