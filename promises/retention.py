@@ -1,12 +1,13 @@
-"""How long the rows of the standard tables stay."""
+"""How long rows stay, and how they end: a bounded number a statement, until none is left."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import DateTime, bindparam, text
+from sqlalchemy import text
 
-from chassis.db import Database, Record, Statement
+from chassis.db import Database, Queries, Record, Statement
 from chassis.jobs import Job
 
 MESSAGES_LIVE = timedelta(days=7)
@@ -15,29 +16,45 @@ INBOX = 2 * MESSAGES_LIVE
 REQUESTS = timedelta(days=7)
 DEAD_LETTERS = timedelta(days=30)
 HOURLY = timedelta(hours=1)
+BATCH = 500
+"""Rows that one statement ends at most: it holds its locks for moments, however much there is to do."""
 
 
-def _sweep(sql: str) -> Statement[Record]:
-    return Statement(text(sql).bindparams(bindparam("before", type_=DateTime(timezone=True))))
+def ending(table: str, condition: str) -> Statement[Record]:
+    """DELETE of up to BATCH rows of `table` that meet `condition`, for `in_batches`.
+
+    Rows that somebody else holds are left for the next time.
+    """
+    batch = f"SELECT ctid FROM {table} WHERE {condition} LIMIT {BATCH} FOR UPDATE SKIP LOCKED"  # noqa: S608  # our own words
+    return Statement(text(f"DELETE FROM {table} WHERE ctid = ANY (ARRAY({batch}))"))  # noqa: S608  # our own words
+
+
+async def in_batches(queries: Queries, statement: Statement[Any], **values: Any) -> int:
+    """Run a statement that touches a bounded number of rows until it finds none; answers how many it did."""
+    rows = 0
+    while done := await queries.execute(statement, **values):
+        rows += done
+    return rows
 
 
 # What fences off an erased account (promises.subjects) stays as long as its tombstone.
-_INBOX = _sweep(
-    "DELETE FROM inbox WHERE claimed < :before"
-    " AND NOT EXISTS (SELECT FROM tombstones WHERE inbox.key = 'verified:' || tombstones.account)"
-)
-_REQUESTS = _sweep("DELETE FROM requests WHERE created < :before")
-_DEAD_LETTERS = _sweep("DELETE FROM dead_letters WHERE died < :before")
+_FENCE = "EXISTS (SELECT FROM tombstones WHERE inbox.key = 'verified:' || tombstones.account)"
+_ENDS = {
+    "inbox": (ending("inbox", f"claimed < :before AND NOT {_FENCE}"), INBOX),
+    "requests": (ending("requests", "created < :before"), REQUESTS),
+    "dead_letters": (ending("dead_letters", "died < :before"), DEAD_LETTERS),
+}
 
 
 def standard_jobs(db: Database) -> list[Job]:
     """Ends inbox rows after 14 days, requests after 7, dead letters after 30; `service.every(job)` each."""
 
-    def sweeping(statement: Statement[Record], age: timedelta) -> Job:
+    def sweeping(table: str) -> Job:
+        statement, age = _ENDS[table]
+
         async def run() -> int:
-            before: datetime = db.clock.now() - age
-            return await db.execute(statement, before=before)
+            return await in_batches(db, statement, before=db.clock.now() - age)
 
-        return Job(f"sweep {statement.text.split()[2]}", HOURLY, run)
+        return Job(f"sweep {table}", HOURLY, run)
 
-    return [sweeping(_INBOX, INBOX), sweeping(_REQUESTS, REQUESTS), sweeping(_DEAD_LETTERS, DEAD_LETTERS)]
+    return [sweeping(table) for table in _ENDS]
