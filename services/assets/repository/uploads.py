@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, select, text
 from sqlmodel import col
 
 from chassis.db import Database, Statement, scalar
+from promises.retention import ending, in_batches
 from services.assets.domain.refusals import UploadExpired, UploadNotFound, UploadsTooMany
 from services.assets.domain.rows import UPLOAD_OPEN
 from services.assets.domain.uploads import OPEN_AT_MOST, Upload
@@ -32,11 +33,8 @@ _UPLOAD = select(Upload).where(
 )
 UPLOAD = Statement(_UPLOAD, Upload)
 UPLOAD_LOCKED = Statement(_UPLOAD.with_for_update(), Upload)
-END_UPLOADS = Statement(
-    text(
-        "DELETE FROM uploads WHERE (opened_at <= :opened_before AND completed_at IS NULL) "
-        "OR opened_at <= :completed_before"
-    )
+END_UPLOADS = ending(
+    "uploads", "(opened_at <= :opened_before AND completed_at IS NULL) OR opened_at <= :completed_before"
 )
 WANTED = Statement(
     text(
@@ -87,7 +85,9 @@ class Uploads:
 
     async def end(self, *, opened_before: datetime, completed_before: datetime) -> None:
         """Forget uploads: those not completed, opened before a time; all, opened before another."""
-        await self._db.execute(END_UPLOADS, opened_before=opened_before, completed_before=completed_before)
+        await in_batches(
+            self._db, END_UPLOADS, opened_before=opened_before, completed_before=completed_before
+        )
 
     async def wanted(self, keys: Sequence[str]) -> set[str]:
         """Which of these keys in quarantine belong to an open upload."""
