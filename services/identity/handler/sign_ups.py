@@ -24,19 +24,19 @@ from services.identity.domain.refusals import (
     AdultsOnly,
     PolicyVersionNotCurrent,
     SignUpContested,
-    TooManyAttempts,
     UsernameTaken,
     VerificationTokenInvalid,
 )
 from services.identity.domain.security import (
     CONFIRMATION_MAILS,
+    CONFIRMATIONS,
     RESENT_MAILS,
     SIGN_UP_NOTICES,
-    WRONG_PASSWORDS,
     Limit,
     SecurityEvent,
 )
 from services.identity.handler.evenly import SIGN_UP_TAKES, taking_at_least
+from services.identity.handler.guessing import counted
 from services.identity.handler.kit import Kit, device, record
 from services.identity.repository import accounts, security
 
@@ -69,7 +69,7 @@ class SignUps:
                         await self._notify_owner(tx, owner, call)
                     else:
                         await self._open(tx, account, password_hash, call)
-                    await self._remember(tx, request, password_hash, (owner or account).account)
+                    await self._remember(tx, request, password_hash)
             self.kit.post()
         return identity_pb2.SignUpResponse(state=identity_pb2.UNVERIFIED)
 
@@ -139,13 +139,13 @@ class SignUps:
         return earlier is not None
 
     async def _remember(
-        self, tx: Transaction, request: identity_pb2.SignUpRequest, password_hash: str, account: UUID
+        self, tx: Transaction, request: identity_pb2.SignUpRequest, password_hash: str
     ) -> None:
         await accounts.remember_sign_up(
             tx,
             SignUpRequest(
-                request_id=UUID(request.request_id), account=account,
-                body_hash=self._body_hash(request, password_hash), create_time=self.kit.clock.now(),
+                request_id=UUID(request.request_id), body_hash=self._body_hash(request, password_hash),
+                create_time=self.kit.clock.now(),
             ),
         )  # fmt: skip
 
@@ -184,10 +184,7 @@ class SignUps:
         verification = await accounts.verification(self.kit.db, token_hash) if request.password else None
         if verification is None or not verification.valid(now):
             return False
-        key = self.kit.secrets.hash(WRONG_PASSWORDS.purpose, str(verification.account))
-        wait = await security.attempt(self.kit.db, WRONG_PASSWORDS, key, now)
-        if wait is not None:
-            raise TooManyAttempts(seconds=round(wait.total_seconds()), retry_after=wait)
+        await counted(self.kit, self.kit.db, CONFIRMATIONS, str(verification.account))
         known = await accounts.password_hash(self.kit.db, verification.account)
         return await self.kit.passwords.matches(known, request.password)
 

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, select, text
 from sqlmodel import col
 
-from chassis.db import Queries, Statement, scalar
+from chassis.db import Database, Queries, Statement, scalar
+from promises.retention import ending, in_batches
 from services.identity.domain.rows import ADDRESS_COARSE_AFTER, LOGGED_FOR
 from services.identity.domain.security import Limit, SecurityEntry, Throttle
 
@@ -36,6 +37,7 @@ ATTEMPT = Statement(
 )
 UNTIL = Statement(select(col(Throttle.until)).where(col(Throttle.key) == bindparam("key_")), scalar)
 FORGET = Statement(delete(Throttle).where(col(Throttle.key) == bindparam("key_")))
+TAKE_BACK = Statement(text("UPDATE throttles SET attempts = attempts - 1 WHERE key = :key AND attempts > 0"))
 
 
 async def attempt(queries: Queries, limit: Limit, key: bytes, now: datetime) -> timedelta | None:
@@ -55,6 +57,11 @@ async def forget_attempts(queries: Queries, key: bytes) -> None:
     await queries.execute(FORGET, key_=key)
 
 
+async def take_back_attempt(queries: Queries, key: bytes) -> None:
+    """It was the right one: as if it had not been made, while all others stay counted."""
+    await queries.execute(TAKE_BACK, key=key)
+
+
 async def log(queries: Queries, entry: SecurityEntry) -> None:
     """Write one line of an account's security log."""
     await queries.insert(entry)
@@ -67,25 +74,16 @@ COARSEN = Statement(
           CAST(address AS inet), CASE family(CAST(address AS inet)) WHEN 4 THEN 24 ELSE 48 END)))
         WHERE id IN (SELECT id FROM security_log
           WHERE at <= :before AND address <> '' AND position('/' in address) = 0
-          ORDER BY at LIMIT 1000 FOR UPDATE SKIP LOCKED)
+          ORDER BY at LIMIT 500 FOR UPDATE SKIP LOCKED)
         """
     )
 )
-EXPIRE = Statement(
-    text(
-        "DELETE FROM security_log WHERE id IN ("
-        "SELECT id FROM security_log WHERE at <= :before LIMIT 1000 FOR UPDATE SKIP LOCKED)"
-    )
-)
-IDLE_THROTTLES = Statement(
-    text("DELETE FROM throttles WHERE until <= CAST(:now AS timestamptz) AND since <= :before")
-)
+OLD_ENTRIES = ending("security_log", "at <= :before")
+IDLE_THROTTLES = ending("throttles", "until <= :now AND since <= :before")
 
 
-async def sweep(queries: Queries, now: datetime) -> int:
-    """Make old addresses coarse, remove what is past its time; up to 1,000 rows each, answers how many."""
-    return (
-        await queries.execute(COARSEN, before=now - ADDRESS_COARSE_AFTER)
-        + await queries.execute(EXPIRE, before=now - LOGGED_FOR)
-        + await queries.execute(IDLE_THROTTLES, now=now, before=now - timedelta(hours=1))
-    )
+async def sweep(db: Database, now: datetime) -> None:
+    """Make old addresses coarse, end what is past its time."""
+    await in_batches(db, COARSEN, before=now - ADDRESS_COARSE_AFTER)
+    await in_batches(db, OLD_ENTRIES, before=now - LOGGED_FOR)
+    await in_batches(db, IDLE_THROTTLES, now=now, before=now - timedelta(hours=1))

@@ -26,7 +26,14 @@ PASSWORD = "correct horse battery"
 ADDRESS = "203.0.113.77"
 # The postman looks every 2 s by itself, and the machine may be busy.
 PATIENCE = 20.0
-FROM = (("x-forwarded-for", ADDRESS),)
+
+
+def coming_from(address: str) -> tuple[tuple[str, str], ...]:
+    """The metadata of a call from a network address, as the gateway sends it."""
+    return (("x-forwarded-for", address),)
+
+
+FROM = coming_from(ADDRESS)
 
 
 class Mailbox:
