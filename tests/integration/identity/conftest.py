@@ -24,8 +24,8 @@ from services.identity.adapters.signing import SigningKeys
 from services.identity.domain import Row
 from services.privacy.__main__ import compose as compose_privacy
 from services.privacy.domain import Row as PrivacyRow
-from tests.integration.identity.people import Announced, Mailbox, People
-from tests.support import FakeClock, calling, running
+from tests.integration.identity.people import Mailbox, People
+from tests.support import Announced, FakeClock, calling, running
 
 
 def settings_for(infra: Infra, service: str, **more: object) -> dict[str, object]:

@@ -16,8 +16,8 @@ from chassis.rpc.tokens import AccessTokens, Revocations
 from chassis.service import Service
 from services.identity.adapters.signing import REAUTH_TYPE, SigningKeys
 from services.identity.repository import sessions
-from tests.integration.identity.people import Announced, People, Person, new_address, refusal
-from tests.support import FakeClock
+from tests.integration.identity.people import People, Person, new_address, refusal
+from tests.support import Announced, FakeClock
 
 
 async def test_an_access_token_says_who_and_for_how_long(people: People, clock: FakeClock) -> None:

@@ -15,8 +15,8 @@ from crafiq.identity.v1 import events_pb2, identity_pb2
 from chassis.rpc import refusal_from
 from chassis.service import Service
 from services.identity.repository import accounts
-from tests.integration.identity.people import PASSWORD, Announced, People, Refused, new_address, refusal
-from tests.support import FakeClock
+from tests.integration.identity.people import PASSWORD, People, Refused, new_address, refusal
+from tests.support import Announced, FakeClock
 
 
 async def test_a_person_signs_up_confirms_and_signs_in(people: People) -> None:
