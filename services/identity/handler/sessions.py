@@ -15,7 +15,7 @@ from services.identity.domain.security import PROOFS, SecurityEvent
 from services.identity.domain.sessions import RefreshToken, Session, tokens_end
 from services.identity.handler import cookies
 from services.identity.handler.evenly import REFUSAL_TAKES, taking_at_least
-from services.identity.handler.guessing import counted, sign_in_counted, sign_in_was_right
+from services.identity.handler.guessing import counted, sign_in_counted
 from services.identity.handler.kit import Kit, device, record, signed_in
 from services.identity.handler.tokens import hand_out, prove, revoked
 from services.identity.repository import accounts, security, sessions
@@ -109,7 +109,7 @@ class Sessions:
         A sign-up that waits is refused as a stranger is: who signs up with a foreign address and then
         signs in would learn otherwise whether the address has an account.
         """
-        attempt = await sign_in_counted(self.kit, request.email, call)
+        key = await sign_in_counted(self.kit, request.email, call)
         known = await accounts.sign_in(self.kit.db, request.email)
         encoded = known.password_hash if known else None
         right = await self.kit.passwords.matches(encoded, request.password)
@@ -119,7 +119,7 @@ class Sessions:
             async with self.kit.db.transaction() as tx:
                 await record(self.kit, tx, call, SecurityEvent.SIGN_IN_FAILED, known.account)
             raise InvalidCredentials
-        await sign_in_was_right(self.kit, attempt)
+        await security.forget_attempts(self.kit.db, key)
         return known.account
 
     async def _end(self, call: Call, session: UUID, event: SecurityEvent) -> bool:

@@ -37,7 +37,6 @@ ATTEMPT = Statement(
 )
 UNTIL = Statement(select(col(Throttle.until)).where(col(Throttle.key) == bindparam("key_")), scalar)
 FORGET = Statement(delete(Throttle).where(col(Throttle.key) == bindparam("key_")))
-TAKE_BACK = Statement(text("UPDATE throttles SET attempts = attempts - 1 WHERE key = :key AND attempts > 0"))
 
 
 async def attempt(queries: Queries, limit: Limit, key: bytes, now: datetime) -> timedelta | None:
@@ -55,11 +54,6 @@ async def attempt(queries: Queries, limit: Limit, key: bytes, now: datetime) -> 
 async def forget_attempts(queries: Queries, key: bytes) -> None:
     """It was the right one: begin to count anew."""
     await queries.execute(FORGET, key_=key)
-
-
-async def take_back_attempt(queries: Queries, key: bytes) -> None:
-    """It was the right one: as if it had not been made, while all others stay counted."""
-    await queries.execute(TAKE_BACK, key=key)
 
 
 async def log(queries: Queries, entry: SecurityEntry) -> None:
