@@ -4,9 +4,10 @@ from services.assets.domain.library import Asset, Content, Delivery, Edge, Origi
 from services.assets.domain.packs import Item, Pack
 from services.assets.domain.publications import Publication
 from services.assets.domain.rows import Row
+from services.assets.domain.training import TrainingObjection, Withdrawn
 from services.assets.domain.uploads import Declared, Upload
 
 __all__ = [
     "Asset", "Content", "Declared", "Delivery", "Edge", "Item", "Origin", "Pack", "Publication", "Row",
-    "StoredObject", "Upload",
+    "StoredObject", "TrainingObjection", "Upload", "Withdrawn",
 ]  # fmt: skip

@@ -108,7 +108,7 @@ def publication(shown: Shown, public_url: str) -> assets_pb2.Publication:
         sha256=row.sha256,
         licence_version=row.licence_version,
         licence_sha256=row.licence_sha256,
-        training_eligible=row.training_eligible,
+        training_eligible=shown.training_eligible,
         likes=shown.likes,
         renditions=[original],
     )

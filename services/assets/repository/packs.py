@@ -12,10 +12,10 @@ from sqlalchemy import bindparam, select, text
 from sqlmodel import col
 
 from chassis.db import Contended, Database, Record, Statement, Transaction, scalar
+from promises import subjects
 from services.assets.domain.library import Asset
 from services.assets.domain.packs import PACKS_AT_MOST, Pack
 from services.assets.domain.refusals import AssetNotFound, PackNotFound, PacksTooMany
-from services.assets.repository.uploads import LOCK_SUBJECT
 
 _PACK = select(Pack).where(col(Pack.id) == bindparam("pack"), col(Pack.account) == bindparam("owner"))
 PACK = Statement(_PACK, Pack)
@@ -95,7 +95,7 @@ class Packs:
         async with self._db.transaction() as tx:
             earlier = await tx.replay(pack.account, request_id, request, result=pack.name)
             if earlier is None:
-                await tx.first(LOCK_SUBJECT, account=pack.account)
+                await subjects.hold(tx, pack.account)
                 if await tx.one(COUNT, account=pack.account) >= PACKS_AT_MOST:
                     raise PacksTooMany(limit=PACKS_AT_MOST)
                 await tx.insert(pack)

@@ -11,8 +11,10 @@ from google.protobuf.message import Message
 from sqlalchemy import text
 
 from chassis.db import Contended, Database, Statement, Transaction, scalar
+from promises import subjects
 from services.assets.domain.publications import Copying, Counts, Publication
 from services.assets.domain.refusals import AlreadyPublic, AssetNotFound, PublicationNotFound
+from services.assets.repository import training
 from services.assets.repository.library import ASSET_LOCKED
 
 PUBLICATION = Statement(
@@ -29,7 +31,15 @@ PAGE = Statement(
     ),
     Publication,
 )
-COUNTS = Statement(text("SELECT * FROM publication_counts WHERE publication = ANY(:publications)"), Counts)
+SINCE = Statement(
+    text(
+        """
+        SELECT publication, likes, EXISTS (SELECT FROM training_withdrawn AS withdrawn
+          WHERE withdrawn.publication = counts.publication) AS withdrawn
+        FROM publication_counts AS counts WHERE publication = ANY(:publications)
+        """
+    )
+)
 LIKE = Statement(
     text(
         """
@@ -71,10 +81,11 @@ FIRST = UUID(int=0)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A publication, and how many like it."""
+    """A publication, how many like it, and whether it may train a model: not if its owner objected since."""
 
     publication: Publication
     likes: int
+    training_eligible: bool
 
 
 class Publications:
@@ -122,6 +133,9 @@ class Publications:
             await self._commit(tx, made, made.account)
 
     async def _commit(self, tx: Transaction, made: Publication, owner: UUID) -> None:
+        await subjects.hold(tx, owner)
+        if await training.objected(tx, owner):
+            made.objected()
         if await tx.first(ASSET_LOCKED, asset=made.asset, owner=owner) is None:
             raise AssetNotFound(asset=f"assets/{made.asset}")
         if there := await tx.first(OF_ASSET, asset=made.asset, owner=owner):
@@ -160,6 +174,9 @@ class Publications:
         await self._db.execute(FORGET, publications=list(publications))
 
     async def _counted(self, found: list[Publication]) -> list[Shown]:
-        counts = await self._db.all(COUNTS, publications=[each.id for each in found])
-        likes = {each.publication: each.likes for each in counts}
-        return [Shown(each, likes.get(each.id, 0)) for each in found]
+        rows = await self._db.all(SINCE, publications=[each.id for each in found])
+        since = {row["publication"]: row for row in rows}
+        return [
+            Shown(each, since[each.id]["likes"], each.training_eligible and not since[each.id]["withdrawn"])
+            for each in found
+        ]

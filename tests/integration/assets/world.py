@@ -21,6 +21,7 @@ from crafiq.identity.v1 import identity_pb2, identity_pb2_grpc
 from minio import Minio
 
 from chassis import events
+from chassis.db import Database
 from chassis.rpc import refusal_from
 from chassis.rpc.client import PeerChannel, open_channel
 from chassis.service import Service
@@ -126,8 +127,9 @@ class Identity(identity_pb2_grpc.IdentityServiceServicer):
 
 
 class World:
-    """A service with a database of its own; `desk` is what it works with."""
+    """A service with a database of its own, `db`; `desk` is what it works with."""
 
+    db: Database
     desk: Desk
 
     def __init__(self, infra: Infra, database: str) -> None:
@@ -166,6 +168,7 @@ class World:
             service = await stack.enter_async_context(
                 Service("assets", settings, metadata=Row.metadata, jwks=self.tokens.jwks)
             )
+            self.db = service.db
             self.desk = await stack.enter_async_context(compose(service, settings))
             self.address = await stack.enter_async_context(running(service))
             stack.push_async_callback(self.hang_up)
@@ -230,13 +233,10 @@ class World:
         return event
 
     async def announce(self, event: Any) -> None:
-        """Say it as identity."""
-        bus = await events.connect(
-            self.infra.nats.url,
-            "identity",
-            self.infra.nats.password("identity"),
-            self.infra.tls_dir("identity"),
-        )
+        """Say it as the service whose event it is."""
+        source = event.DESCRIPTOR.file.package.split(".")[1]
+        password, tls_dir = self.infra.nats.password(source), self.infra.tls_dir(source)
+        bus = await events.connect(self.infra.nats.url, source, password, tls_dir)
         try:
             headers = {"Nats-Msg-Id": str(uuid4())}
             body = event.SerializeToString()

@@ -23,9 +23,9 @@ from services.privacy.__main__ import Settings as PrivacySettings
 from services.privacy.__main__ import compose as compose_privacy
 from services.privacy.adapters import ReceiptKeys
 from services.privacy.domain import Row as PrivacyRow
-from tests.integration.identity.people import Announced, Mailbox, People
+from tests.integration.identity.people import Mailbox, People
 from tests.integration.in_process import ledger_of
-from tests.support import FakeClock, calling, running, signing_key
+from tests.support import Announced, FakeClock, calling, running, signing_key
 
 
 def settings_for(infra: Infra, service: str, **more: object) -> dict[str, object]:

@@ -650,8 +650,8 @@ class Publication(_message.Message):
     licence_sha256: _builtins.str
     """SHA-256 of that text, lower-case hex."""
     training_eligible: _builtins.bool
-    """Whether it may be used to improve the service: settled when it became
-    public.
+    """Whether it may be used to improve the service. false is settled when it
+    became public, or because its owner objected since then.
     """
     likes: _builtins.int
     """How many like it."""
