@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import secrets
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -43,7 +42,7 @@ from services.privacy.repository import Erasures
 from tests.integration.in_process import Neighbours, in_process, ledger_of, settings_for
 from tests.integration.privacy.conftest import verified
 from tests.integration.privacy.played import ERASED, OTHERS, STAYS, Played, played
-from tests.support import FakeClock, calling, eventually, signing_key
+from tests.support import FakeClock, calling, eventually, free_port, signing_key
 
 promise = pytest.mark.promise("9-delete-now", "11-erase")
 SECRET = "x-receipt-secret"
@@ -174,12 +173,6 @@ class Desk:
         """Whose tombstones stand."""
         ledger = Ledger(*self.around.service.settings.ledger())
         return {wanted.account for wanted in await ledger.standing()}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
