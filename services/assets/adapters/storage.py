@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.blobs import BlobMissing, BlobStore, BlobTooLarge, Presigner
+from chassis.clock import Clock
 from services.assets.adapters.buckets import Buckets
-from services.assets.domain.library import Asset, Content
+from services.assets.domain.library import Content
 from services.assets.domain.refusals import ContentChanged, UploadNotFinished
 from services.assets.domain.uploads import Upload
 
@@ -26,6 +28,18 @@ class Places:
     quarantine: str
     library: str
     public: str
+
+
+@asynccontextmanager
+async def opened(url: str, keys: tuple[str, str], places: Places, clock: Clock) -> AsyncIterator[Storage]:
+    """Storage at `url`, with these credentials; its connections and threads end when the block does."""
+    presigner = Presigner(url, *keys, clock)
+    blobs, buckets = BlobStore(presigner), Buckets(url, *keys)
+    try:
+        yield Storage(presigner, blobs, buckets, places)
+    finally:
+        buckets.close()
+        await blobs.close()
 
 
 class Storage:
@@ -74,21 +88,39 @@ class Storage:
         """Remove from the library."""
         await self._buckets.delete(self._places.library, [str(key) for key in keys])
 
-    async def publish(self, key: UUID, publication: UUID) -> None:
+    def read(self, key: UUID) -> AsyncGenerator[bytes, None]:
+        """The bytes of an object in the library; raises BlobMissing."""
+        return self._blobs.read(self._places.library, str(key))
+
+    def read_public(self, publication: UUID) -> AsyncGenerator[bytes, None]:
+        """The bytes of a public work; raises BlobMissing."""
+        return self._blobs.read(self._places.public, f"{publication}/{ORIGINAL}")
+
+    async def publish(self, key: UUID, publication: UUID, rendition: str = ORIGINAL) -> None:
         """Copy from the library to where everyone may read; raises BlobMissing."""
         source = self._places.library, str(key)
-        await self._buckets.copy(source, (self._places.public, f"{publication}/{ORIGINAL}"))
+        await self._buckets.copy(source, (self._places.public, f"{publication}/{rendition}"))
+
+    async def show(self, publication: UUID, rendition: str, content: Content) -> None:
+        """Write a rendition of a public work, in place of one that somebody wrote and did not commit."""
+        key = f"{publication}/{rendition}"
+        await self._buckets.delete(self._places.public, [key])
+        await self._blobs.put(
+            self._places.public, key, content.content,
+            content_type=content.media.name, sha256=content.sha256,
+        )  # fmt: skip
 
     async def unpublish(self, publications: Iterable[UUID]) -> None:
-        """Remove public bytes that came to nothing."""
-        await self._buckets.delete(self._places.public, [f"{each}/{ORIGINAL}" for each in publications])
+        """Remove public bytes that came to nothing: all that lies under these publications."""
+        found = [await self._buckets.names(self._places.public, f"{each}/") for each in publications]
+        await self._buckets.delete(self._places.public, [key for keys in found for key in keys])
 
-    def link(self, asset: Asset, *, saved_as: str | None = None) -> tuple[str, datetime]:
+    def link(self, key: UUID, *, saved_as: str | None = None) -> tuple[str, datetime]:
         """A URL that gives the bytes until a time; `saved_as` is the Content-Disposition they come with."""
         response = {"response-content-disposition": saved_as} if saved_as else {}
         return self._presigner.get(
             self._places.library,
-            str(asset.object),
+            str(key),
             expires=LINK_LIVES,
             window=LINK_REPEATS,
             response=response,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from services.assets.adapters.workshop import Workshop
 from services.assets.domain.library import Asset, Content
 from services.assets.domain.publications import Licence, Publication
 from services.assets.domain.refusals import AssetNotFound
-from services.assets.repository import Library, Packs, Publications, Uploads
+from services.assets.domain.renditions import Rendition
+from services.assets.repository import Library, Packs, Publications, Renditions, Uploads, Views
 
 LOG = logging.getLogger("crafiq.assets")
 
@@ -30,6 +32,8 @@ class Desk:
     library: Library
     packs: Packs
     publications: Publications
+    renditions: Renditions
+    views: Views
     storage: Storage
     workshop: Workshop
     names: Names
@@ -56,13 +60,19 @@ class Desk:
         except Refusal as refusal:
             _left_to_the_sweeper(refusal)
 
-    async def copy(self, asset: Asset, made: Publication) -> None:
-        """Write public bytes; noted first, so that those without a publication are found and removed."""
+    async def copy(self, asset: Asset, made: Publication) -> list[Rendition]:
+        """Write public bytes; noted first, so that those without a publication are found and removed.
+
+        Answers the renditions that were there and are public now too.
+        """
         await self.publications.note(made.id, self.clock.now())
+        there = await self.renditions.of(asset.id)
+        copies = [self.storage.publish(each.object, made.id, each.kind) for each in there]
         try:
-            await self.storage.publish(asset.object, made.id)
+            await asyncio.gather(self.storage.publish(asset.object, made.id), *copies)
         except BlobMissing:
             raise AssetNotFound(asset=asset.name) from None
+        return there
 
     async def kept(self, asset: Asset, key: UUID) -> Asset:
         """The asset; bytes written under `key` go if it has others, because somebody was faster."""

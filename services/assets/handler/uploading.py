@@ -8,7 +8,7 @@ from chassis.errors import Refusal
 from chassis.rpc import Call
 from services.assets.domain.library import Asset
 from services.assets.domain.uploads import Declared, Upload
-from services.assets.handler import rendering
+from services.assets.handler import rendering, showing
 from services.assets.handler.desk import At
 
 
@@ -26,8 +26,10 @@ class Uploading(At):
         """Look at the bytes, write what may stay into the library, commit the asset, empty the quarantine."""
         upload = await self._desk.uploads.get(call.account, rendering.upload_id(request.name))
         if upload.completed_at is None:
-            return rendering.asset(await self._take_in(upload.not_refused()))
-        return rendering.asset(await self._desk.library.get(upload.account, upload.asset))
+            asset = await self._take_in(upload.not_refused())
+        else:
+            asset = await self._desk.library.get(upload.account, upload.asset)
+        return await showing.asset(self._desk, asset)
 
     def _place(self, upload: Upload) -> assets_pb2.Upload:
         now = self._desk.clock.now()

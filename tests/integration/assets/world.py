@@ -155,6 +155,7 @@ class World:
             "s3_url": self.infra.s3.url,
             "s3_access_key": self.infra.s3.credentials.access,
             "s3_secret_key": self.infra.s3.credentials.secret,
+            "drawn": 0,  # tests draw when they want to: test_renditions.py
             **more,
         }
         return Settings(**given)

@@ -1,7 +1,7 @@
-"""Draw one file: `python -m services.assets.adapters.drawing CONTENT_TYPE PARENT`.
+"""Draw one file: `python -m services.assets.adapters.drawing PARENT CONTENT_TYPE BOX...`.
 
-The file comes on standard input, the pictures go to standard output, the larger one first, each after
-its length (4 bytes, big-endian). Nothing came and it ended with `NOTHING`: there is nothing to draw.
+The file comes on standard input; to standard output goes a picture for each box (the longest side in
+pixels), each after its length (4 bytes, big-endian). It ends with `NOTHING` if there is nothing to draw.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib
 import struct
 import sys
+from collections.abc import Sequence
 
 from services.assets.adapters.drawing import NOTHING, jail
-from services.assets.adapters.drawing.canvas import BOXES, NothingToDraw, encoded
+from services.assets.adapters.drawing.canvas import NothingToDraw, encoded
 from services.assets.adapters.drawing.pictures import rehearse
 
 MODULES = {
@@ -23,9 +24,9 @@ MODULES = {
 }
 
 
-def main(content_type: str, parent: str) -> int:
+def main(parent: int, content_type: str, boxes: Sequence[int]) -> int:
     """Answers the status to end with; whatever else goes wrong ends with another and the error's name."""
-    jail.die_with(int(parent))
+    jail.die_with(parent)
     module = importlib.import_module(
         f"services.assets.adapters.drawing.{MODULES[content_type.partition('/')[0]]}"
     )
@@ -33,7 +34,7 @@ def main(content_type: str, parent: str) -> int:
     jail.enter()
     content = sys.stdin.buffer.read()
     try:
-        drawn = [encoded(image) for image in module.draw(content, content_type, BOXES)]
+        drawn = [encoded(image) for image in module.draw(content, content_type, boxes)]
     except NothingToDraw:
         return NOTHING
     for picture in drawn:
@@ -44,6 +45,6 @@ def main(content_type: str, parent: str) -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(*sys.argv[1:]))
+        sys.exit(main(int(sys.argv[1]), sys.argv[2], [int(box) for box in sys.argv[3:]]))
     except Exception as error:
-        sys.exit(f"{type(error).__name__}")
+        sys.exit(type(error).__name__)

@@ -1,4 +1,4 @@
-"""What all pictures have in common: the boxes they fit in, and how they are written."""
+"""What all pictures have in common: how they come to fit into a box, and how they are written."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import io
 
 from PIL import Image
 
-POSTER, THUMBNAIL = 1024, 256
-"""The longer side in pixels, at most. Nothing is drawn larger than it is."""
-BOXES = (POSTER, THUMBNAIL)
 FEW_COLOURS = 256
 _QUALITY = 82
 
@@ -18,7 +15,7 @@ class NothingToDraw(Exception):
 
 
 def fitted(image: Image.Image, box: int) -> Image.Image:
-    """The picture, no longer than `box` on either side."""
+    """The picture, no longer than `box` pixels on either side; never larger than it was."""
     scale = box / max(image.size)
     if scale >= 1:
         return image

@@ -43,7 +43,7 @@ def _telling(content: bytes, format_name: str, box: int) -> Image.Image:
 
 
 def information(image: Image.Image) -> float:
-    """The entropy of its brightness, in bits; a frame of one colour has 0, noise 8."""
+    """The entropy of its brightness, in bits; a frame of one colour has 0, noise 7."""
     shares = np.bincount(np.asarray(image.convert("L").resize((64, 64))).ravel() // 2, minlength=128) / 4096
     return float(-np.sum(shares * np.log2(shares, where=shares > 0, out=np.zeros(128))))
 

@@ -25,7 +25,6 @@ _LIMITS = {
 _NOBODY = 65534
 _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
 _FILTER = 2  # SECCOMP_MODE_FILTER
-# By architecture: what the kernel calls it (AUDIT_ARCH), and the numbers of system calls.
 # By architecture: what the kernel calls it (AUDIT_ARCH), and the numbers of calls that touch other processes:
 # execve, execveat, kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo, ptrace, prlimit64,
 # process_vm_readv, process_vm_writev.

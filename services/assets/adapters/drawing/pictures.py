@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageCms
 
-from services.assets.adapters.drawing.canvas import POSTER, fitted
+from services.assets.adapters.drawing.canvas import fitted
 
 _FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "image/gif": "GIF"}
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
@@ -19,7 +19,9 @@ def draw(content: bytes, content_type: str, boxes: Sequence[int]) -> list[Image.
     """One for each box. The library keeps pictures upright, so nothing is turned here."""
     with opened(content, _FORMATS[content_type]) as image:
         profile = image.info.get("icc_profile")
-        image.draft(image.mode, (2 * POSTER, 2 * POSTER))  # decodes a large JPEG at a fraction of its size
+        image.draft(
+            image.mode, (2 * max(boxes), 2 * max(boxes))
+        )  # decodes a large JPEG at a fraction of its size
         seen = in_srgb(fitted(_plain(image), max(boxes)), profile)
     return [fitted(seen, box) for box in boxes]
 

@@ -18,6 +18,7 @@ MINUTES = 60
 """Of longer sound the first hour is drawn."""
 _BLOCK = 128  # samples that become one peak
 _FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3", "audio/ogg": "ogg", "audio/flac": "flac"}
+_SILENCE, _BENT = 1e-4, 0.7  # half as loud is drawn more than half as high, nearer to how it is heard
 _SHAPE = 9 / 16
 _FINER = 3  # drawn so much larger first, so that edges come out smooth
 _BAR, _GAP = 0.62, 0.38  # of the width of a bar and the room behind it
@@ -73,9 +74,8 @@ def _drawn(peaks: Floats, box: int) -> Image.Image:
         box_of_bar = (left, height / 2 - half, left + step * _BAR, height / 2 + half)
         pen.rounded_rectangle(box_of_bar, radius=step * _BAR / 2, fill=255)
     mask = mask.resize(size, Image.Resampling.LANCZOS)
-    return Image.composite(
-        _blended(size, _COLOURS), _blended(size[::-1], (_NIGHT, _DUSK)).rotate(-90, expand=True), mask
-    )
+    sky = _blended(size[::-1], (_NIGHT, _DUSK)).transpose(Image.Transpose.ROTATE_270)
+    return Image.composite(_blended(size, _COLOURS), sky, mask)
 
 
 def bars(peaks: Floats, count: int) -> Floats:
@@ -83,9 +83,10 @@ def bars(peaks: Floats, count: int) -> Floats:
     edges = np.linspace(0, len(peaks), count + 1).astype(int)
     heights = np.array([peaks[a : max(b, a + 1)].max(initial=0) for a, b in pairwise(edges)], np.float32)
     top = heights.max()
-    return (
-        (heights / top) ** 0.7 if top > 1e-4 else heights * 0
-    )  # not in proportion: nor does the ear hear so
+    if top < _SILENCE:
+        return heights * 0
+    bent: Floats = (heights / top) ** _BENT
+    return bent
 
 
 def _blended(size: tuple[int, int], colours: Sequence[tuple[int, int, int]]) -> Image.Image:
