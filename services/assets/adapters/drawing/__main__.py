@@ -11,6 +11,8 @@ import struct
 import sys
 from collections.abc import Sequence
 
+from PIL import Image
+
 from services.assets.adapters.drawing import NOTHING, jail
 from services.assets.adapters.drawing.canvas import NothingToDraw, encoded
 from services.assets.adapters.drawing.pictures import rehearse
@@ -30,6 +32,8 @@ def main(parent: int, content_type: str, boxes: Sequence[int]) -> int:
     module = importlib.import_module(
         f"services.assets.adapters.drawing.{MODULES[content_type.partition('/')[0]]}"
     )
+    # How many pixels a file may have was decided when it came into the library; here memory is bounded.
+    Image.MAX_IMAGE_PIXELS = None
     rehearse()
     jail.enter()
     content = sys.stdin.buffer.read()

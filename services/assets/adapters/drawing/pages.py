@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from itertools import islice
+from math import ceil
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
@@ -37,13 +39,12 @@ def _drawable(text: str) -> str:
     """The text without what the font does not have; raises NothingToDraw if that is much of it."""
     font = _font(16)
     missing = _mask(font, "\uffff")  # what stands in for letters that it does not have
-    text = text[:_LOOKED_AT].expandtabs(4)
-    unknown = {c for c in set(text) if not c.isspace() and (not c.isprintable() or _mask(font, c) == missing)}
-    seen = [c for c in text if not c.isspace()]
-    known = sum(c not in unknown for c in seen)
-    if not seen or known < _ENOUGH * len(seen):
+    shown = [c for c in text[:_LOOKED_AT].expandtabs(4) if c.isspace() or c.isprintable()]
+    unknown = {c for c in set(shown) if not c.isspace() and _mask(font, c) == missing}
+    letters = [c for c in shown if not c.isspace()]
+    if not letters or sum(c not in unknown for c in letters) < _ENOUGH * len(letters):
         raise NothingToDraw
-    return "".join(" " if c in unknown else c for c in text)
+    return "".join(" " if c in unknown else c for c in shown)
 
 
 def _mask(font: ImageFont.FreeTypeFont, character: str) -> bytes:
@@ -80,7 +81,14 @@ def _lines(text: str, font: ImageFont.FreeTypeFont, width: int) -> Iterator[str]
                 yield line
             line = word
             while font.getlength(line) > width:
-                fits = next(n for n in range(len(line) - 1, 0, -1) if font.getlength(line[:n]) <= width)
+                fits = _fitting(line, font, width)
                 yield line[:fits]
                 line = line[fits:]
         yield line
+
+
+def _fitting(word: str, font: ImageFont.FreeTypeFont, width: int) -> int:
+    """How many of its first letters are no wider; one, if even that is."""
+    return max(
+        1, bisect_right(range(1, len(word)), width, key=lambda most: ceil(font.getlength(word[:most])))
+    )

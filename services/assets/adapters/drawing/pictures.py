@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 
 from PIL import Image, ImageCms
@@ -28,9 +27,6 @@ def draw(content: bytes, content_type: str, boxes: Sequence[int]) -> list[Image.
 
 def opened(content: bytes, *formats: str) -> Image.Image:
     """A picture of one of these formats, not yet decoded."""
-    warnings.simplefilter("ignore")
-    # How many pixels a file may have was decided when it came into the library; memory is bounded here.
-    Image.MAX_IMAGE_PIXELS = None
     return Image.open(io.BytesIO(content), formats=formats)
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TypeVar, cast
 
 import av
 import av.subtitles.stream  # else it is imported at the first film, when nothing can be opened any more
 from av.container import InputContainer
+from av.stream import Stream
+
+S = TypeVar("S", bound=Stream)
 
 
 @contextmanager
@@ -24,18 +28,20 @@ def pictures(container: InputContainer, *, alone: bool) -> Iterator[av.VideoFram
     """The frames of the film; `alone`: only those that need no other, which is quick."""
     for stream in container.streams.video[:1]:
         stream.codec_context.skip_frame = "NONKEY" if alone else "DEFAULT"
-        for packet in container.demux(stream):
-            try:
+        for packet in _whole(container, stream):
+            with suppress(av.error.InvalidDataError):  # a frame is broken; the next may be whole
                 yield from packet.decode()
-            except av.error.InvalidDataError:
-                continue  # a frame is broken; the next may be whole
 
 
 def sounds(container: InputContainer) -> Iterator[av.AudioFrame]:
     """The frames of the sound."""
     for stream in container.streams.audio[:1]:
-        for packet in container.demux(stream):
-            try:
+        for packet in _whole(container, stream):
+            with suppress(av.error.InvalidDataError):
                 yield from packet.decode()
-            except av.error.InvalidDataError:
-                continue
+
+
+def _whole(container: InputContainer, stream: S) -> Iterator[av.Packet[S]]:
+    """The packets of a stream, up to where the file breaks off."""
+    with suppress(av.error.InvalidDataError):
+        yield from cast("Iterator[av.Packet[S]]", container.demux(stream))
