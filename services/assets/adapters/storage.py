@@ -110,6 +110,10 @@ class Storage:
             content_type=content.media.name, sha256=content.sha256,
         )  # fmt: skip
 
+    async def hide(self, publication: UUID, renditions: Iterable[str]) -> None:
+        """Remove renditions of a public work that may not be shown."""
+        await self._buckets.delete(self._places.public, [f"{publication}/{each}" for each in renditions])
+
     async def unpublish(self, publications: Iterable[UUID]) -> None:
         """Remove public bytes that came to nothing: all that lies under these publications."""
         found = [await self._buckets.names(self._places.public, f"{each}/") for each in publications]

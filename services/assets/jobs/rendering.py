@@ -120,7 +120,9 @@ class Artist:
             for kind, picture in pictures.items():
                 await self._storage.show(publication.id, kind, picture)
                 rows.append(PublicRendition.of(publication.id, kind, picture))
-        await self._renditions.show(work, rows)
+        shown = await self._renditions.show(work, rows)
+        if not shown and await self._renditions.publication(work) is None:
+            await self._storage.hide(publication.id, [row.kind for row in rows])  # taken down meanwhile
 
     async def _pictures(self, what: Asset | Publication, content: AsyncGenerator[bytes, None]) -> Pictures:
         pictures = drawn(await self._renderer.draw(what.content_type, content))

@@ -493,6 +493,7 @@ async def test_what_was_taken_down_is_not_drawn_any_more(ada: Person, world: Wor
 
     assert await artist_with(world, Quick(takedown)).draw_one()
     assert not await world.sql("SELECT 1 FROM publication_renditions WHERE publication = $1", number)
+    assert not {f"{number}/{kind}" for kind in KINDS} & public_keys(world)
     await world.sql("UPDATE renderings SET due = now() WHERE id = $1", number)
     assert await artist.draw_one()
     assert (await work_on(world, publication.name))["due"] is None
