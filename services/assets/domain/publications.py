@@ -100,6 +100,7 @@ class Counts(Row, table=True):
 
     publication: UUID = plain("chosen at random", primary_key=True)
     likes: int = plain("a number")
+    views: int = plain("a number", BigInteger, sa_column_kwargs={"server_default": text("0")})
 
 
 class Like(Row, table=True):

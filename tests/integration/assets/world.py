@@ -28,6 +28,7 @@ from chassis.service import Service
 from deploy.local.infra import Infra
 from services.assets.__main__ import Settings, compose
 from services.assets.domain import Row
+from services.assets.domain.shelves import key_at, path_of
 from services.assets.handler import Desk
 from tests.support import Tokens, eventually, running
 
@@ -155,6 +156,7 @@ class World:
             "s3_url": self.infra.s3.url,
             "s3_access_key": self.infra.s3.credentials.access,
             "s3_secret_key": self.infra.s3.credentials.secret,
+            "drawn": 0,  # tests draw when they want to: test_renditions.py
             **more,
         }
         return Settings(**given)
@@ -260,11 +262,11 @@ class World:
 
     def keys(self, bucket: str) -> set[UUID]:
         """What lies in a bucket."""
-        return {UUID(each.object_name) for each in self.s3.list_objects(bucket, recursive=True)}
+        return {key_at(str(each.object_name)) for each in self.s3.list_objects(bucket, recursive=True)}
 
     def stored(self, bucket: str, key: UUID) -> bytes:
         """The bytes of an object."""
-        response = self.s3.get_object(bucket, str(key))
+        response = self.s3.get_object(bucket, path_of(key))
         try:
             return bytes(response.read())
         finally:
