@@ -68,7 +68,7 @@ class Service:
         self.revocations = Revocations(self.clock)
         self.tokens = AccessTokens(jwks or self._ask_identity, self.clock, self.revocations)
         self._peers = Peers(settings.peers, settings.tls_dir)
-        self._first: list[Worker] = []
+        self._first: list[Callable[[], Awaitable[object]]] = []
         self._workers: list[Worker] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._subscriptions: list[Subscription] = []
@@ -117,7 +117,7 @@ class Service:
         """Consume events."""
         self._subscriptions.extend(subscriptions)
 
-    def first(self, step: Worker) -> None:
+    def first(self, step: Callable[[], Awaitable[object]]) -> None:
         """Do this before anything is served, heard or done; if it raises, the service does not start."""
         self._first.append(step)
 

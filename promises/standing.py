@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from crafiq.identity.v1.events_pb2 import AccountDeleted
 from google.protobuf.message import Message
@@ -41,21 +42,25 @@ def keep_promises(service: Service, erased: Callable[..., Message], beyond: Sequ
     """
     eraser = Eraser(service.db, Erasing(service.metadata, beyond), erased)
     holdings = Holdings(service.db, service.metadata, eraser.beyond)
-    service.offer(DATA_HOLDER, Holder(service.db, service.metadata, holdings, eraser))
+    replay = partial(apply_ledger, service, eraser)
+    service.offer(DATA_HOLDER, Holder(service.db, service.metadata, holdings, eraser, replay))
     if service.name != DELETES_ACCOUNTS:
         service.listen([Subscription(DELETES_ACCOUNTS, AccountDeleted, eraser.on_account_deleted)])
-    service.first(lambda: apply_ledger(service, eraser))
+    service.first(replay)
     service.background(eraser.run)
     for job in standard_jobs(service.db, service.metadata):
         service.every(job)
     return Kept(eraser, holdings)
 
 
-async def apply_ledger(service: Service, eraser: Eraser) -> None:
-    """Erase whom the ledger names and this database does not; raises LedgerUnavailable after 30 s."""
+async def apply_ledger(service: Service, eraser: Eraser) -> int:
+    """Erase whom the ledger names and this database does not; answers how many.
+
+    Raises LedgerUnavailable after half a minute.
+    """
     if not service.settings.ledger_url:
         LOG.warning("no ledger of tombstones is set: a restored backup would bring erased people back")
-        return
+        return 0
     ledger, applied = Ledger(*service.settings.ledger()), 0
     for wanted in await retry.connecting(ledger.standing):
         if not await tombstoned(service.db, wanted.account):
@@ -63,3 +68,4 @@ async def apply_ledger(service: Service, eraser: Eraser) -> None:
             applied += 1
     if applied:
         LOG.warning("%d tombstones of the ledger were missing here and are applied", applied)
+    return applied
