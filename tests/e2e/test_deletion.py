@@ -69,7 +69,7 @@ async def places_of(platform: Running, value: str) -> set[str]:
     for service in HOLDERS:
         sql = await asyncpg.connect(platform.endpoints["postgres"].replace("/postgres?", f"/{service}?"))
         for record in await sql.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
-            here = f"SELECT 1 FROM {record['tablename']} AS t WHERE position($1 IN t::text) > 0 LIMIT 1"
+            here = f"SELECT 1 FROM {record['tablename']} AS t WHERE position($1 IN t::text) > 0 LIMIT 1"  # noqa: S608
             if await sql.fetchval(here, value):
                 found.add(record["tablename"])
         await sql.close()
