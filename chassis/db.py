@@ -233,10 +233,10 @@ class Database(Queries):
     @asynccontextmanager
     async def transaction(self, isolation: Isolation = "read_committed") -> AsyncIterator[Transaction]:
         """All or nothing: commits when the block ends, rolls back when it raises."""
-        connection = await heard(self._pool.acquire())
+        connection = await heard(self._pool.acquire)
         try:
             begun = connection.transaction(isolation=isolation)
-            await heard(begun.start())
+            await heard(begun.start)
             tx = Transaction(self, connection)
             try:
                 yield tx
@@ -248,7 +248,7 @@ class Database(Queries):
                 with suppress(*FAULTS):  # the connection may be gone; what stopped us is the news
                     await begun.rollback()
                 raise
-            await heard(begun.commit())
+            await heard(begun.commit)
         finally:
             with suppress(*FAULTS):
                 await self._pool.release(connection)

@@ -21,6 +21,7 @@ from chassis.outbox import with_event
 from tests.integration.chassis_data.conftest import KEY
 from tests.integration.chassis_data.rows import Note, Tally, Work
 from tests.integration.chassis_data.test_statements import a_note
+from tests.support import eventually
 
 Sql = asyncpg.Connection
 TALLY = Statement(select(Tally).where(col(Tally.name) == bindparam("which")), Tally)
@@ -143,6 +144,18 @@ async def test_an_outage_has_a_name_and_ends(db: Database, sql: Sql) -> None:
         )
         assert {type(outcome) for outcome in outcomes} <= {DatabaseUnavailable, Tally}
     assert (await db.one(TALLY, which="x")).count == 0
+
+
+async def test_a_connection_that_ended_before_the_commit_is_an_outage_too(db: Database, sql: Sql) -> None:
+    async def cut_off() -> None:
+        async with db.transaction() as tx:
+            backend = await tx.one(Statement(text("SELECT pg_backend_pid()"), scalar))
+            await sql.execute("SELECT pg_terminate_backend($1)", backend)
+            async with tx._connection() as connection:
+                await eventually(lambda: connection._con is None)  # the pool has heard of it
+
+    with pytest.raises(DatabaseUnavailable):
+        await cut_off()
 
 
 async def test_a_request_is_answered_once(db: Database, account: UUID) -> None:
