@@ -28,6 +28,7 @@ from chassis.db import Database, DatabaseUnavailable, Statement, Transaction, sc
 from chassis.deadletters import DeadLetter
 from chassis.errors import Refusal, SubjectUnknown
 from chassis.pulls import Pull
+from chassis.retry import growing
 
 LOG = logging.getLogger("crafiq.consumers")
 CONSUMED = Metric("crafiq_consumed_events", "Messages, by what became of them.", ["event", "outcome"])
@@ -141,7 +142,7 @@ class Consumers:
         if (name := _event(message.subject)) in self._handlers:
             return True
         CONSUMED.labels(name, "unknown").inc()
-        await message.nak(delay=_pause(message.metadata.num_delivered, LONGEST_AWAY))
+        await message.nak(delay=growing(message.metadata.num_delivered, LONGEST_AWAY))
         return False
 
     async def _commit(self, messages: Sequence[Msg]) -> list[str]:
@@ -178,7 +179,7 @@ class Consumers:
         LOG.warning("%s failed, try %d: %s", name, tries, _reason(error), exc_info=error)
         if tries < TRIES and not _final(error):
             CONSUMED.labels(name, "retried").inc()
-            return await message.nak(delay=_pause(tries, LONGEST_PAUSE))
+            return await message.nak(delay=growing(tries, LONGEST_PAUSE))
         CONSUMED.labels(name, "died").inc()
         died = self._db.clock.now()
         letter = DeadLetter(key, message.subject, message.data, _reason(error), tries, died)
@@ -202,7 +203,9 @@ class Consumers:
                 letter = await deadletters.asked_for(tx)
                 if letter is None:
                     return False
-                if await tx.claim(letter.message_id):
+                if letter.unsent:
+                    await deadletters.send(tx, letter)
+                elif await tx.claim(letter.message_id):
                     await self._run(tx, letter.subject, letter.payload, "")
                 await deadletters.dismiss(tx, letter)
         except Exception as error:
@@ -221,10 +224,6 @@ def _id(message: Msg) -> str:
     """What the relay called it; what somebody else published is known by its place in the stream."""
     given = (message.headers or {}).get("Nats-Msg-Id")
     return given or f"{message.metadata.stream}:{message.metadata.sequence.stream}"
-
-
-def _pause(tries: int, longest: float) -> float:
-    return min(0.25 * 2.0 ** min(tries, 20), longest)
 
 
 def _final(error: Exception) -> bool:

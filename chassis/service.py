@@ -129,10 +129,8 @@ class Service:
     async def start(self) -> str:
         """Start workers, metrics and server; answers the address. Raises OSError if a port is taken."""
         revoked = RevokedSessions(self._bus, self.revocations, self.clock)
-        workers = [self._relay.run, revoked.run, *self._workers]
-        if self._subscriptions:
-            workers.append(Consumers(self.name, self.db, self._bus, self._subscriptions).run)
-        for worker in workers:
+        consumers = Consumers(self.name, self.db, self._bus, self._subscriptions)
+        for worker in (self._relay.run, revoked.run, consumers.run, *self._workers):
             self._tasks.append(asyncio.create_task(_kept(worker)))
         self._serve_metrics()
         self.address = await self._server.start(self.settings.listen)

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--services", help="start only these (a,b), or none: servers and sandbox alone")
     commands.add_parser("down", help="stop the platform of this state folder and wait until it has")
     commands.add_parser("status", help="processes, queues, lag and versions at a glance")
-    letters = commands.add_parser("dead-letters", help="messages that a service could not handle")
+    letters = commands.add_parser("dead-letters", help="messages that a service could not handle or send")
     letters.add_argument("act", choices=("list", "show", "replay"))
     letters.add_argument("id", nargs="?", help="the message's id, from `list`")
     letters.add_argument("--all", action="store_true", help="replay every one")
