@@ -12,7 +12,6 @@ from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
 from crafiq.generation.v1 import generation_pb2
 from pydantic import SecretStr
 
-from chassis.jobs import Job
 from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
@@ -23,7 +22,7 @@ from services.generation.adapters.pictures import Pictures
 from services.generation.consumers import Consumers
 from services.generation.domain import Catalogue, RetryPolicy, Route, Row, Rules
 from services.generation.handler import Desk, Handler
-from services.generation.jobs import Delivery, Queue, Recovery, Work
+from services.generation.jobs import Delivery, Queue, Work, periodic
 from services.generation.repository import Changes, Jobs
 
 
@@ -63,7 +62,8 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[None]:
         keep_promises(service)
         service.listen(Consumers().subscriptions())
         work = Work(jobs, routes, assets, Delivery(jobs, assets, Pictures(), rules), rules)
-        service.every(Job("recovery", rules.lease / 6, Recovery(jobs, rules).run))
+        for job in periodic(jobs, rules):
+            service.every(job)
         service.background(Queue(jobs, work, rules).run)
         service.background(jobs.follow)
         yield
