@@ -128,7 +128,7 @@ class Service:
 
     async def start(self) -> str:
         """Start workers, metrics and server; answers the address. Raises OSError if a port is taken."""
-        revoked = RevokedSessions(self._bus, self.revocations, self.clock)
+        revoked = RevokedSessions(self._bus, self.db, self.revocations)
         consumers = Consumers(self.name, self.db, self._bus, self._subscriptions)
         for worker in (self._relay.run, revoked.run, consumers.run, *self._workers):
             self._tasks.append(asyncio.create_task(_kept(worker)))
