@@ -271,14 +271,6 @@ class Database(Queries):
             self._committed.set()
         return None
 
-    async def announce(self, statement: Statement[T], event: Message, **values: Any) -> T | None:
-        """Run a statement made by `outbox.with_event`: its row and the event, or neither (then None)."""
-        written = outbox.arguments([event], self.new_id, self.clock.now())
-        row = await self.first(statement, **values, **written)
-        if row is not None:
-            self._committed.set()
-        return row
-
     async def wait_committed(self, timeout: float) -> None:
         """Return when events were committed since the last call, or after `timeout` seconds."""
         with suppress(TimeoutError):

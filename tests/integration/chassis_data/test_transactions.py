@@ -11,15 +11,14 @@ import asyncpg
 import pytest
 from crafiq.assets.v1 import assets_pb2
 from crafiq.identity.v1 import events_pb2
-from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy import bindparam, select, text
 from sqlmodel import col
 
 from chassis.clock import Clock
 from chassis.db import Contended, Database, DatabaseUnavailable, Request, RequestIdReused, Statement, scalar
 from chassis.errors import SubjectUnknown
-from chassis.outbox import with_event
 from tests.integration.chassis_data.conftest import KEY
-from tests.integration.chassis_data.rows import Note, Tally, Work
+from tests.integration.chassis_data.rows import Tally, Work
 from tests.integration.chassis_data.test_statements import a_note
 from tests.support import eventually
 
@@ -245,26 +244,6 @@ async def test_creates_with_one_request_id_at_once_have_one_effect(
     other = assets_pb2.CreateUploadRequest(filename="b.png", request_id=asked.request_id)
     with pytest.raises(RequestIdReused):
         await db.create(a_note(account), request=Request(account, asked.request_id, other, "x"))
-
-
-async def test_a_statement_of_ones_own_takes_its_event_along(db: Database, sql: Sql, account: UUID) -> None:
-    glad = insert(Note).from_select(
-        ["id", "account", "mood", "words", "written"],
-        select(
-            bindparam("note", type_=Note.id.type),  # type: ignore[attr-defined]  # a column, to SQLAlchemy
-            bindparam("owner", type_=Note.id.type),  # type: ignore[attr-defined]  # as above
-            text("'GLAD'"),
-            text("'{}'::jsonb"),
-            text("now()"),
-        ).where(text("EXISTS (SELECT FROM tallies)")),
-    )
-    statement = with_event(glad.returning(col(Note.id)), scalar)
-    assert await db.announce(statement, revoked(account), note=uuid4(), owner=account) is None
-    assert await sql.fetchval("SELECT count(*) FROM outbox") == 0
-    await db.insert(Tally(name="x", count=0))
-    note = uuid4()
-    assert await db.announce(statement, revoked(account), note=note, owner=account) == note
-    assert await sql.fetchval("SELECT count(*) FROM outbox") == 1
 
 
 async def test_a_key_is_claimed_once_whoever_asks(db: Database) -> None:
