@@ -30,7 +30,7 @@ SHORTEST_PAUSE = 0.1  # seconds
 TRIES = 10
 LONGEST_ASIDE = 60.0  # seconds between attempts with what the bus refuses
 FORGOTTEN = 600.0  # seconds after which somebody else has seen to it
-LOOKED_AT = 5000  # events, for one that the bus takes
+LOOKED_AT = 5000  # events in one attempt, for one that the bus takes
 
 _WAITING = Statement(
     text(
@@ -64,6 +64,7 @@ class Relay:
     def __init__(self, db: Database, bus: Client) -> None:
         self._db, self._bus = db, bus
         self._inbox = ""
+        self._after = 0  # where the next attempt begins
         self._aside: dict[int, tuple[int, float]] = {}  # how often refused; not before
         self._awaited: dict[int, str] = {}
         self._acknowledged: list[int] = []
@@ -86,14 +87,17 @@ class Relay:
 
     async def flush(self) -> int:
         """Publish what is there now; answers how many. Raises NotAcknowledged, DatabaseUnavailable."""
-        self._refused = {}
-        total, after = 0, 0
+        self._refused, self._awaited, total = {}, {}, 0
+        after, self._after = self._after, 0
         while True:
             waiting, sent = await self._batch(after)
             total += sent
-            if len(waiting) < BATCH or (not total and len(self._refused) >= LOOKED_AT):
+            if len(waiting) < BATCH or self._awaited:
                 break
             after = waiting[-1]["number"]
+            if not total and len(self._refused) >= LOOKED_AT:
+                self._after = after  # the next attempt looks further
+                break
         if self._refused and not total:
             LOG.warning("the bus takes nothing: %s", next(iter(self._refused.values()))[1])
             raise NotAcknowledged
@@ -115,12 +119,15 @@ class Relay:
     async def _set_aside(self) -> None:
         now = time.monotonic()
         self._aside = {n: kept for n, kept in self._aside.items() if kept[1] > now - FORGOTTEN}
-        for number, (event, reason) in self._refused.items():
+        unanswered = {number: (event, "no answer") for number, event in self._awaited.items()}
+        for number, (event, reason) in (self._refused | unanswered).items():
             tries = self._aside.pop(number, (0, now))[0] + 1
             LOG.error("the bus refuses %s, try %d: %s", event, tries, reason)
             REFUSED.labels("set aside" if tries < TRIES else "died").inc()
             if tries < TRIES:
-                self._aside[number] = tries, now + growing(tries, LONGEST_ASIDE)
+                # The bus may just be slow: what it did not answer keeps its place for three attempts.
+                pause = growing(tries - 3 if number in unanswered else tries, LONGEST_ASIDE)
+                self._aside[number] = tries, now + pause
             else:
                 await deadletters.bury_unsent(self._db, number, reason, tries)
 
@@ -133,7 +140,7 @@ class Relay:
             await self._bus.subscribe(f"{inbox}.*", cb=self._answer)
             self._inbox = inbox
         self._awaited = {event["number"]: event["subject"].rpartition(".")[0] for event in events}
-        self._acknowledged, connection = [], self._bus.stats["reconnects"]
+        self._acknowledged = []
         self._answered.clear()
         for event in events:
             headers = {"Nats-Msg-Id": str(event["id"])}
@@ -151,9 +158,6 @@ class Relay:
             LOG.warning("%d events were not acknowledged", len(self._awaited))
             if not self._acknowledged:
                 raise NotAcknowledged from error
-            if self._bus.stats["reconnects"] == connection:
-                for number in list(self._awaited):
-                    self._ended(number, "no answer")
         return self._acknowledged
 
     async def _answer(self, message: Msg) -> None:

@@ -242,6 +242,49 @@ async def test_more_than_a_batch_of_what_no_stream_takes_holds_nobody_up(
     assert await kept(sql) == 1200
 
 
+async def test_more_than_is_looked_at_in_one_attempt_stops_nobody(
+    db: Database,
+    bus: Client,
+    sql: asyncpg.Connection,
+    published: list[Msg],
+    account: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chassis.relay.LOOKED_AT", 500)
+    await sql.execute(
+        "INSERT INTO outbox (id, subject, payload, traceparent, created)"
+        " SELECT gen_random_uuid(), $1, '', '', now() FROM generate_series(1, 1600)",
+        f"crafiq.nowhere.v1.Nothing.{account}",
+    )
+    await announce(db, revoked(account))
+    async with running(Relay(db, bus)):
+        await eventually(lambda: published)
+
+
+async def test_what_the_bus_does_not_answer_is_a_dead_letter_in_the_end(
+    db: Database,
+    bus: Client,
+    sql: asyncpg.Connection,
+    published: list[Msg],
+    account: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chassis.relay.ANSWER", 0.2)
+    monkeypatch.setattr("chassis.relay.LONGEST_ASIDE", 0.0)
+
+    async def silent(_message: Msg) -> None:
+        pass
+
+    await bus.subscribe("not.ours.>", cb=silent)  # as a subject that our user may not publish on
+    refused = await write(sql, f"not.ours.at.all.{account}")
+    relay = Relay(db, bus)
+    for _ in range(TRIES):
+        await announce(db, revoked(account))
+        assert await relay.flush() == 1
+    [letter] = await dead_letters(db)
+    assert (letter.message_id, letter.reason) == (f"unsent:{refused}", "no answer")
+
+
 async def test_what_is_refused_while_nothing_else_happens_slows_nobody_who_comes_later(
     db: Database,
     bus: Client,
