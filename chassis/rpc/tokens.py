@@ -75,7 +75,7 @@ class Revocations:
     def __contains__(self, name: object) -> bool:
         return name in self._until
 
-    def end(self, caller: Caller) -> bool:
+    def ended(self, caller: Caller) -> bool:
         """Whether the caller's session or account has ended."""
         return caller.session in self._until or caller.account in self._until
 
@@ -104,7 +104,7 @@ class AccessTokens:
     def known(self, token: str) -> Caller | None:
         """Who holds a token verified in the last minute and not revoked since; without awaiting."""
         kept = self._cache.get(token)
-        if kept is None or kept[1] <= self._clock.now() or self._revocations.end(kept[0]):
+        if kept is None or kept[1] <= self._clock.now() or self._revocations.ended(kept[0]):
             return None
         self._cache.move_to_end(token)
         return kept[0]
@@ -116,7 +116,7 @@ class AccessTokens:
         """
         now = self._clock.now()
         caller = await self._checked(token, now)
-        if caller is None or self._revocations.end(caller):
+        if caller is None or self._revocations.ended(caller):
             return None
         self._keep(token, caller, now)
         return caller
@@ -129,7 +129,7 @@ class AccessTokens:
     def alive(self, caller: Caller) -> bool:
         """Whether a credential that was valid still is."""
         expired = caller.expires_at is not None and caller.expires_at <= self._clock.now()
-        return not expired and not self._revocations.end(caller)
+        return not expired and not self._revocations.ended(caller)
 
     async def _checked(self, token: str, now: datetime) -> Caller | None:
         try:

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
-from chassis.consumers import Consumers, Subscription
+from chassis.consumers import CONSUMED, TRIES, Consumers, Subscription
 from chassis.db import Database, Transaction
 from chassis.deadletters import DeadLetter, bury, dead_letters, replay
 from tests.integration.chassis_data.conftest import Bus
@@ -69,14 +69,18 @@ async def listens_to(bus: Client, *subjects: str, durable: str = "library") -> b
 
 
 async def test_what_only_newer_code_handles_waits_for_it_and_holds_nobody_up(
-    db: Database, bus: Client, sql: asyncpg.Connection, account: UUID
+    db: Database, bus: Client, sql: asyncpg.Connection, account: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("chassis.consumers.LONGEST_AWAY", 0.01)
+    given_back = CONSUMED.labels(AccountVerified.DESCRIPTOR.full_name, "unknown")._value
+    before = given_back.get()
     async with consuming(db, bus, counting, NEW):
         await eventually(lambda: listens_to(bus, REVOKED, VERIFIED))
     async with consuming(db, bus, counting):  # an older process is alone for a while
         message_id = await publish(bus, news := verified(account))
         await publish(bus, event := revoked(account))
         await eventually(lambda: tally(sql, event.session))
+        await eventually(lambda: given_back.get() > before + TRIES)
         assert not await sql.fetchval("SELECT count(*) FROM inbox WHERE key = $1", message_id)
         assert await listens_to(bus, REVOKED, VERIFIED)
     async with consuming(db, bus, counting, NEW):
@@ -84,6 +88,24 @@ async def test_what_only_newer_code_handles_waits_for_it_and_holds_nobody_up(
         await eventually(lambda: settled(bus))
     assert await tally(sql, news.account) == 1
     assert await dead_letters(db) == []
+
+
+async def test_what_nobody_handles_ends_with_its_age_in_the_stream(
+    db: Database, bus: Client, sql: asyncpg.Connection, account: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chassis.consumers.LONGEST_AWAY", 0.01)
+    async with consuming(db, bus, counting, NEW):
+        await eventually(lambda: listens_to(bus, REVOKED, VERIFIED))
+    async with consuming(db, bus, counting):
+        await publish(bus, verified(account))
+        await eventually(lambda: _in_hand(bus, 1))
+        await bus.jetstream().update_stream(name="IDENTITY", subjects=["crafiq.identity.>"], max_age=0.2)
+        await eventually(lambda: settled(bus))
+    assert await dead_letters(db) == []
+
+
+async def _in_hand(bus: Client, count: int) -> bool:
+    return (await bus.jetstream().consumer_info("IDENTITY", "library")).num_ack_pending == count
 
 
 async def test_two_versions_side_by_side_lose_nothing(
