@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from crafiq.generation.v1 import events_pb2 as generation
 from crafiq.identity.v1 import events_pb2 as identity
+from crafiq.privacy.v1 import events_pb2 as privacy
+from crafiq.privacy.v1 import privacy_pb2
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -54,6 +56,12 @@ GOLDEN: list[tuple[Message, bytes]] = [
         ACCOUNT_BYTES + JOB_BYTES + b"\x1a\x0fCONTENT_REFUSED",
     ),
     (generation.GenerationCancelled(account=ACCOUNT, generation=JOB), ACCOUNT_BYTES + JOB_BYTES),
+    (
+        privacy.ConsentChanged(
+            account=ACCOUNT, change=300, kind=privacy_pb2.PUBLIC_OUTPUT_TRAINING, granted=True
+        ),
+        ACCOUNT_BYTES + b"\x10\xac\x02\x18\x02\x20\x01",
+    ),
 ]
 
 
