@@ -137,11 +137,9 @@ class Service:
         """Start workers, metrics and server; answers the address. Raises OSError if a port is taken."""
         for step in self._first:
             await step()
-        revoked = RevokedSessions(self.bus, self.revocations, self.clock)
-        workers = [self._relay.run, revoked.run, *self._workers]
-        if self._subscriptions:
-            workers.append(Consumers(self.name, self.db, self.bus, self._subscriptions).run)
-        for worker in workers:
+        revoked = RevokedSessions(self.bus, self.db, self.revocations)
+        consumers = Consumers(self.name, self.db, self.bus, self._subscriptions)
+        for worker in (self._relay.run, revoked.run, consumers.run, *self._workers):
             self._tasks.append(asyncio.create_task(_kept(worker)))
         self._serve_metrics()
         self.address = await self._server.start(self.settings.listen)

@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_for_operators(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    letters = commands.add_parser("dead-letters", help="messages that a service could not handle")
+    letters = commands.add_parser("dead-letters", help="messages that a service could not handle or send")
     letters.add_argument("act", choices=("list", "show", "replay"))
     letters.add_argument("id", nargs="?", help="the message's id, from `list`")
     letters.add_argument("--all", action="store_true", help="replay every one")

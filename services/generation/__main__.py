@@ -13,7 +13,6 @@ from crafiq.generation.v1 import generation_pb2
 from crafiq.generation.v1.events_pb2 import AccountErased
 from pydantic import SecretStr
 
-from chassis.jobs import Job
 from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
@@ -24,7 +23,7 @@ from services.generation.adapters.pictures import Pictures
 from services.generation.consumers import Consumers
 from services.generation.domain import Catalogue, RetryPolicy, Route, Row, Rules
 from services.generation.handler import Desk, Handler
-from services.generation.jobs import Delivery, Queue, Recovery, VendorCopies, Work
+from services.generation.jobs import Delivery, Queue, VendorCopies, Work, periodic
 from services.generation.repository import Changes, Jobs
 
 
@@ -66,7 +65,8 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[None]:
         service.every(Job("vendor copies", timedelta(minutes=1), copies.sweep))
         service.listen(Consumers().subscriptions())
         work = Work(jobs, routes, assets, Delivery(jobs, assets, Pictures(), rules), rules)
-        service.every(Job("recovery", rules.lease / 6, Recovery(jobs, rules).run))
+        for job in periodic(jobs, rules):
+            service.every(job)
         service.background(Queue(jobs, work, rules).run)
         service.background(jobs.follow)
         yield

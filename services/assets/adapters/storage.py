@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from chassis.blobs import BlobMissing, BlobStore, BlobTooLarge, Presigner
 from chassis.clock import Clock
+from services.assets.adapters.blobs import BlobMissing, BlobStore, BlobTooLarge, Presigner
 from services.assets.adapters.buckets import Buckets
 from services.assets.domain.library import Content
 from services.assets.domain.refusals import ContentChanged, UploadNotFinished

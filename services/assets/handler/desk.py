@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from chassis.blobs import BlobMissing
 from chassis.clock import Clock
 from chassis.errors import Refusal
 from chassis.pages import Pages
+from services.assets.adapters.blobs import BlobMissing
 from services.assets.adapters.names import Names
 from services.assets.adapters.storage import Storage
 from services.assets.adapters.workshop import Workshop

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 
+from chassis.jobs import Job
 from services.generation.domain import JobState, Rules
 from services.generation.repository import JobGone, Jobs
+
+
+def periodic(jobs: Jobs, rules: Rules) -> list[Job]:
+    """What this service does when time passes."""
+    return [
+        Job("recovery", rules.lease / 6, Recovery(jobs, rules).run),
+        Job("forget outcomes", timedelta(hours=1), jobs.forget),
+    ]
 
 
 class Recovery:

@@ -17,8 +17,8 @@ import pytest
 from crafiq.assets.v1 import assets_pb2
 from PIL import Image
 
-from chassis.blobs import StorageUnavailable
 from chassis.errors import Refusal
+from services.assets.adapters.blobs import StorageUnavailable
 from services.assets.adapters.renderer import Renderer, RenderingFailed
 from services.assets.domain.renditions import LEASE, PublicRendition, Rendering
 from services.assets.jobs import Artist
