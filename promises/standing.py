@@ -17,7 +17,7 @@ from promises.eraser import Eraser
 from promises.erasing import Beyond, Erasing
 from promises.holder import DATA_HOLDER, Holder
 from promises.holdings import Holdings
-from promises.ledger import Ledger
+from promises.ledger import Ledger, place
 from promises.retention import standard_jobs
 from promises.subjects import tombstoned
 
@@ -61,7 +61,7 @@ async def apply_ledger(service: Service, eraser: Eraser) -> int:
     if not service.settings.ledger_url:
         LOG.warning("no ledger of tombstones is set: a restored backup would bring erased people back")
         return 0
-    ledger, applied = Ledger(*service.settings.ledger()), 0
+    ledger, applied = Ledger(*place(service.settings)), 0
     for wanted in await retry.connecting(ledger.standing):
         if not await tombstoned(service.db, wanted.account):
             await eraser.now(wanted)

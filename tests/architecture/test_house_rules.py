@@ -141,7 +141,7 @@ def test_every_exception_to_the_type_checker_has_its_reason() -> None:
 def test_every_service_has_the_same_files() -> None:
     allowed = {
         "__init__", "__main__", "domain", "handler", "repository", "consumers", "jobs", "adapters",
-        "migrations", "documents", "README.md", "py.typed",
+        "settings", "migrations", "documents", "README.md", "py.typed",
     }  # fmt: skip
     for service in ("identity", "assets", "generation", "billing", "privacy"):
         folder = ROOT / "services" / service

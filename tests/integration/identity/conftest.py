@@ -16,10 +16,11 @@ from deploy.local.infra import Infra
 from sandbox.faults import FaultPlan
 from sandbox.smtp.inbox import Inbox
 from sandbox.smtp.server import KINDS, listen
-from services.identity.__main__ import Settings, compose
+from services.identity.__main__ import compose
 from services.identity.adapters.peppers import Peppers
 from services.identity.adapters.signing import SigningKeys
 from services.identity.domain import Row
+from services.identity.settings import Settings
 from services.privacy.__main__ import Settings as PrivacySettings
 from services.privacy.__main__ import compose as compose_privacy
 from services.privacy.adapters import ReceiptKeys

@@ -24,7 +24,7 @@ from chassis.service import Service
 from deploy.local.infra import Infra
 from promises.eraser import Eraser
 from promises.erasing import Erasing
-from promises.ledger import Ledger, LedgerUnavailable
+from promises.ledger import Ledger, LedgerUnavailable, place
 from promises.standing import apply_ledger
 from services.identity.adapters.peppers import Peppers
 from services.identity.domain.remembered import NameKind, keyed_hash
@@ -337,5 +337,5 @@ async def test_who_comes_back_with_a_backup_is_erased_again_before_anything_is_s
     starting = Eraser(identity.db, Erasing(identity.metadata), events_pb2.AccountErased)
     await apply_ledger(identity, starting)
     assert await leaving.left(person) == 0
-    ledger = Ledger(*identity.settings.ledger())
+    ledger = Ledger(*place(identity.settings))
     assert person.id in {each.account for each in await ledger.standing()}

@@ -32,7 +32,7 @@ from chassis.errors import Refusal
 from chassis.rpc import refusal_from
 from chassis.service import Service
 from deploy.local.infra import Infra
-from promises.ledger import Ledger
+from promises.ledger import Ledger, place
 from services.privacy.__main__ import Settings, compose
 from services.privacy.adapters import ReceiptKeys
 from services.privacy.consumers import ERASED as ANSWERS
@@ -171,7 +171,7 @@ class Desk:
 
     async def standing(self) -> set[UUID]:
         """Whose tombstones stand."""
-        ledger = Ledger(*self.around.service.settings.ledger())
+        ledger = Ledger(*place(self.around.service.settings))
         return {wanted.account for wanted in await ledger.standing()}
 
 
