@@ -1,4 +1,4 @@
-"""Recordings by real encoders and muxers (FFmpeg, through PyAV), full of what is said about them; and how they play.
+"""Recordings by real encoders (FFmpeg, through PyAV), full of what is said about them; and how they play.
 
 Nothing here is shared with the code that cleans: files are written and read by another program.
 """
@@ -9,10 +9,11 @@ import hashlib
 import io
 import math
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import av
@@ -25,46 +26,60 @@ WORDS = {
     "description": "CANARY-description-7f3e", "lyrics": "CANARY-lyrics-7f3e", "date": "1987-06-05",
     "location": "+47.3769+008.5417/", "creation_time": "2021-03-04T05:06:07Z",
 }  # fmt: skip
-CHAPTER, SUBTITLE, ATTACHED = "CANARY-chapter-7f3e", "CANARY-subtitle-7f3e", b"CANARY-attached-7f3e"
+CHAPTER, SUBTITLE, PLACE = "CANARY-chapter-7f3e", "CANARY-subtitle-7f3e", b"CANARY-place-7f3e"
 _MOMENT = 1614834367  # creation_time in seconds since 1970
 # As MP4 counts (seconds since 1904), as Matroska does (nanoseconds since 2001).
 MOMENTS = (struct.pack(">I", _MOMENT + 2_082_844_800), struct.pack(">q", (_MOMENT - 978_307_200) * 10**9))
 RATE, PICTURES = 48_000, 25
+_THOUSANDTH = Fraction(1, 1000)
+
+More = Callable[[Any], Callable[[], None]]
 
 
 def said() -> Iterator[bytes]:
     """Everything that the recordings say about themselves, in the encodings that files use."""
-    for word in (*WORDS.values(), CHAPTER, SUBTITLE, ATTACHED.decode()):
+    for word in (*WORDS.values(), CHAPTER, SUBTITLE, PLACE.decode(), makers.TEXT):
         yield from (word.encode(), word.encode("utf-16-le"), word.encode("utf-16-be"))
     yield from MOMENTS
 
 
 def record(
     form: str, *, video: str = "", audio: str = "", options: Mapping[str, str] | None = None,
-    more: Callable[[Any], Callable[[], None]] | None = None, channels: str = "stereo", chapters: bool = True,
+    more: Sequence[More] = (), chapters: bool = False,
 ) -> bytes:  # fmt: skip
-    """A second of pictures and sound in a container; `more` adds tracks and answers what writes them."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format=form, options=dict(options or {})) as out:
-        out.metadata.update(WORDS)
-        streams = [
-            *([_picture_stream(out, video)] if video else []),
-            *([_sound_stream(out, audio, channels)] if audio else []),
-        ]
-        for stream in streams:
-            stream.metadata.update({"title": WORDS["title"], "language": "deu", "handler_name": WORDS["artist"]})
-        finish = more(out) if more else None
-        if chapters:
-            half = {"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000), "metadata": {"title": CHAPTER}}
-            out.set_chapters([half])
-        feeds = [_pictures() if stream.type == "video" else _sound(stream) for stream in streams]
-        for stream, feed in zip(streams, feeds, strict=True):
-            for frame in feed:
-                out.mux(stream.encode(frame))
-            out.mux(stream.encode(None))
-        if finish:
-            finish()
-    return buffer.getvalue()
+    """A second of pictures and sound in a container; each of `more` adds a track, then writes it."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "recording")
+        with av.open(file, "w", format=form, options=dict(options or {})) as out:
+            out.metadata.update(WORDS)
+            streams = [
+                *([_picture_stream(out, video)] if video else []),
+                *([_sound_stream(out, audio)] if audio else []),
+            ]
+            for stream in streams:
+                stream.metadata.update(
+                    title=WORDS["title"],
+                    language="deu",
+                    handler_name=WORDS["artist"],
+                    encoder=WORDS["encoder"],
+                )
+            if chapters:
+                half = {
+                    "id": 1,
+                    "start": 0,
+                    "end": 500,
+                    "time_base": _THOUSANDTH,
+                    "metadata": {"title": CHAPTER},
+                }
+                out.set_chapters([half])
+            written = [add(out) for add in more]
+            for stream in streams:
+                for frame in _pictures() if stream.type == "video" else _sound(stream):
+                    out.mux(stream.encode(frame))
+                out.mux(stream.encode(None))
+            for write in written:
+                write()
+        return file.read_bytes()
 
 
 def _picture_stream(out: Any, codec: str) -> Any:
@@ -77,8 +92,8 @@ def _picture_stream(out: Any, codec: str) -> Any:
     return stream
 
 
-def _sound_stream(out: Any, codec: str, channels: str) -> Any:
-    stream = out.add_stream(codec, rate=RATE, layout=channels)
+def _sound_stream(out: Any, codec: str) -> Any:
+    stream = out.add_stream(codec, rate=RATE, layout="stereo")
     if codec == "vorbis":
         stream.codec_context.options = {"strict": "experimental"}
     return stream
@@ -88,104 +103,143 @@ def _pictures() -> Iterator[av.VideoFrame]:
     for number in range(PICTURES):
         frame = av.VideoFrame(64, 48, "yuv420p")
         for index, plane in enumerate(frame.planes):
-            rows = [
-                bytes((x * (index + 2) + y * 3 + number * 7) & 255 for x in range(plane.width)).ljust(plane.line_size, b"\0")
+            rows = (
+                bytes((x * (index + 2) + y * 3 + number * 7) & 255 for x in range(plane.width))
                 for y in range(plane.height)
-            ]
-            plane.update(b"".join(rows))
+            )
+            plane.update(b"".join(row.ljust(plane.line_size, b"\0") for row in rows))
         frame.pts, frame.time_base = number, Fraction(1, PICTURES)
         yield frame
 
 
+@cache
+def _wave(start: int, size: int) -> tuple[float, ...]:
+    """Something between music and noise."""
+    times = range(start, start + size)
+    return tuple(math.sin(time / 20) * 0.6 + math.sin(time**1.2 / 90) * 0.2 for time in times)
+
+
 def _sound(stream: Any) -> Iterator[av.AudioFrame]:
-    context = stream.codec_context
-    size = 960
-    planar = context.format.is_planar
+    context, size = stream.codec_context, 960
+    name, channels = context.format.name, context.layout.nb_channels
+    code, scale = {"s": ("h", 32_000), "f": ("f", 1)}[name[0]]
+    if name.startswith("s32"):
+        code, scale = "i", 2_000_000_000
     for start in range(0, RATE, size):
-        frame = av.AudioFrame(format=context.format.name, layout=context.layout.name, samples=size)
-        channels = context.layout.nb_channels
-        samples = [math.sin((start + i) / 20) * 0.6 + math.sin((start + i) ** 1.2 / 90) * 0.2 for i in range(size)]
-        kind = {"s16": "h", "s16p": "h", "s32": "i", "s32p": "i", "flt": "f", "fltp": "f"}[context.format.name]
-        scale = {"h": 32_000, "i": 2_000_000_000}.get(kind, 1)
-        values = [sample * scale if kind == "f" else int(sample * scale) for sample in samples]
-        if not planar:
+        frame = av.AudioFrame(format=name, layout=context.layout.name, samples=size)
+        values = [value * scale if code == "f" else int(value * scale) for value in _wave(start, size)]
+        if not context.format.is_planar:
             values = [value for value in values for _ in range(channels)]
         for plane in frame.planes:
-            plane.update(struct.pack(f"<{len(values)}{kind}", *values).ljust(plane.buffer_size, b"\0"))
+            plane.update(struct.pack(f"<{len(values)}{code}", *values).ljust(plane.buffer_size, b"\0"))
         frame.sample_rate, frame.pts, frame.time_base = RATE, start, Fraction(1, RATE)
         yield frame
 
 
-def with_words(codec: str) -> Callable[[Any], Callable[[], None]]:
-    """A track of subtitles."""
+def _with_packet(content: bytes, add: Callable[[Any], Any]) -> More:
+    """A track of one packet."""
 
-    def add(out: Any) -> Callable[[], None]:
-        stream = out.add_mux_stream(codec)
-        text = SUBTITLE.encode()
+    def more(out: Any) -> Callable[[], None]:
+        stream = add(out)
 
-        def finish() -> None:
-            packet = av.Packet(struct.pack(">H", len(text)) + text if codec == "mov_text" else text)
+        def write() -> None:
+            packet = av.Packet(content)
             packet.stream, packet.pts, packet.dts, packet.duration = stream, 0, 0, 500
-            packet.time_base = Fraction(1, 1000)
+            packet.time_base = _THOUSANDTH
             out.mux(packet)
 
-        return finish
+        return write
 
-    return add
+    return more
+
+
+def _cover(out: Any) -> Any:
+    stream = out.add_mux_stream("mjpeg", width=48, height=32)
+    stream.disposition = av.stream.Disposition.attached_pic
+    return stream
+
+
+COVER = _with_packet(makers.jpeg(), _cover)
+PLACES = _with_packet(PLACE, lambda out: out.add_data_stream("bin_data"))
+SUBTITLES = _with_packet(
+    struct.pack(">H", len(SUBTITLE)) + SUBTITLE.encode(), lambda out: out.add_mux_stream("mov_text")
+)
+WEB_SUBTITLES = _with_packet(SUBTITLE.encode(), lambda out: out.add_mux_stream("webvtt"))
+
+_MADE: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "H.264 and AAC": ("video/mp4", partial(
+        record, "mp4", video="libx264", audio="aac", chapters=True, more=(SUBTITLES, PLACES, COVER),
+    )),
+    "H.264 and AAC, description first": ("video/mp4", partial(
+        record, "mp4", video="libx264", audio="aac", options={"movflags": "faststart"}, chapters=True,
+    )),
+    "H.264 and AAC, any tag": ("video/mp4", partial(
+        record, "mp4", video="libx264", audio="aac",
+        options={"movflags": "use_metadata_tags", "write_tmcd": "1"},
+    )),
+    "H.265 and AC-3": ("video/mp4", partial(record, "mp4", video="libx265", audio="ac3")),
+    "AV1 and Opus in MP4": ("video/mp4", partial(record, "mp4", video="libsvtav1", audio="libopus")),
+    "VP9 and MP3 in MP4": ("video/mp4", partial(record, "mp4", video="libvpx-vp9", audio="libmp3lame")),
+    "H.264 and FLAC": ("video/mp4", partial(record, "mp4", video="libx264", audio="flac")),
+    "VP8 and Vorbis": ("video/webm", partial(
+        record, "webm", video="libvpx", audio="vorbis", chapters=True, more=(WEB_SUBTITLES,),
+    )),
+    "VP9 and Opus": ("video/webm", partial(
+        record, "webm", video="libvpx-vp9", audio="libopus", chapters=True,
+    )),
+    "VP9 and Opus, live": ("video/webm", partial(
+        record, "webm", video="libvpx-vp9", audio="libopus", options={"live": "1"},
+    )),
+    "AV1 and Opus": ("video/webm", partial(record, "webm", video="libsvtav1", audio="libopus")),
+    "MP3": ("audio/mpeg", partial(
+        record, "mp3", audio="libmp3lame", more=(COVER,), options={"write_id3v1": "1"},
+    )),
+    "FLAC": ("audio/flac", partial(record, "flac", audio="flac", more=(COVER,))),
+    "Vorbis": ("audio/ogg", partial(record, "ogg", audio="vorbis", chapters=True)),
+    "Opus": ("audio/ogg", partial(record, "ogg", audio="libopus", chapters=True)),
+    "WAVE": ("audio/wav", partial(
+        record, "wav", audio="pcm_s16le", options={"write_bext": "1", "write_peak": "on"},
+    )),
+    "WAVE of floats": ("audio/wav", partial(record, "wav", audio="pcm_f32le")),
+}  # fmt: skip
+NAMES = tuple(_MADE)
+
+
+@cache
+def recording(name: str) -> tuple[str, bytes]:
+    """The type and the bytes of a recording."""
+    kind, make = _MADE[name]
+    return kind, make()
 
 
 class Played(NamedTuple):
-    """What a player makes of a file: digests of decoded pictures and sound, their times, and what it is told."""
+    """What a player makes of a file: of each track the digest of what is decoded and when it is due."""
 
-    streams: tuple[tuple[str, int, str], ...]
-    times: tuple[tuple[object, ...], ...]
+    streams: list[tuple[str, str, list[object]]]
+    duration: int | None
     told: dict[str, str]
 
 
 def played(content: bytes) -> Played:
-    """Decode all of it with FFmpeg."""
+    """All of a file as FFmpeg plays it; covers and words are not played."""
     with av.open(io.BytesIO(content)) as file:
-        kept = [stream for stream in file.streams if stream.type in {"video", "audio"}]
-        digests = {stream.index: hashlib.sha256() for stream in kept}
-        counts, stamps = dict.fromkeys(digests, 0), {index: [] for index in digests}
-        for frame_of, frame in ((p.stream.index, f) for p in file.demux(kept) for f in p.decode()):
-            counts[frame_of] += 1
-            stamps[frame_of].append((frame.pts or 0) * frame.time_base if frame.time_base else None)
-            digests[frame_of].update(frame.to_ndarray().tobytes())
-        told = dict(file.metadata) | {k: v for stream in file.streams for k, v in stream.metadata.items()}
-        told |= {f"chapter {one['id']}": str(one["metadata"]) for one in file.chapters()}
+        cover = av.stream.Disposition.attached_pic
+        tracks = [
+            stream for stream in (*file.streams.video, *file.streams.audio) if not stream.disposition & cover
+        ]
+        digests = {stream.index: hashlib.sha256() for stream in tracks}
+        times: dict[int, list[object]] = {
+            stream.index: [stream.duration, stream.time_base] for stream in tracks
+        }
+        for packet in file.demux(tracks):
+            for frame in packet.decode():
+                digests[packet.stream.index].update(frame.to_ndarray().tobytes())
+                times[packet.stream.index].append(frame.pts)
+        told = dict(file.metadata)
+        for said in (*file.streams, *file.chapters()):
+            told |= said.metadata if isinstance(said, av.stream.Stream) else said["metadata"]
         return Played(
-            tuple((stream.codec_context.name, counts[stream.index], digests[stream.index].hexdigest()) for stream in kept),
-            tuple((file.duration, stream.duration and stream.duration * stream.time_base, *stamps[stream.index]) for stream in kept),
+            [(s.codec_context.name, digests[s.index].hexdigest(), times[s.index]) for s in tracks],
+            file.duration,
             told,
         )
-
-
-if __name__ == "__main__":
-    for args in [dict(form="mp4", video="libx264", audio="aac"), dict(form="mp4", video="libx265", audio="aac"), dict(form="mp4", video="libsvtav1", audio="libopus"),
-      dict(form="mp4", video="libx264", audio="aac", options={"movflags":"faststart"}),
-      dict(form="mp4", video="libx264", audio="alac"), dict(form="mp4", video="libx264", audio="ac3"), dict(form="mp4", video="libx264", audio="flac"),dict(form="mp4", video="libvpx-vp9", audio="libmp3lame"),
-      dict(form="mp4", video="libx264", audio="aac", more=with_words("mov_text")),
-      dict(form="webm", video="libvpx", audio="vorbis"), dict(form="webm", video="libvpx-vp9", audio="libopus"),  dict(form="webm", video="libsvtav1", audio="libopus"),
-      dict(form="webm", video="libvpx-vp9", audio="libopus", more=with_words("webvtt")),
-      dict(form="webm", video="libvpx-vp9", audio="libopus", options={"live":"1"}),
-      dict(form="mp3", audio="libmp3lame", chapters=False),
-      dict(form="flac", audio="flac", chapters=False), dict(form="ogg", audio="vorbis"), dict(form="ogg", audio="libopus"), dict(form="wav", audio="pcm_s16le", chapters=False)]:
-        import time, traceback
-        t=time.time()
-        try:
-            data = record(**args)
-        except Exception as e:
-            print(args, repr(e)); continue
-        Path(f"/tmp/play/{args['form']}-{args.get('video')}-{args.get('audio')}{'-m' if 'more' in args else ''}{'-o' if 'options' in args else ''}.bin").write_bytes(data)
-        found=[w for w in said() if w in data]
-        from services.assets.domain.media import clean, sniff, TYPES
-        s=sniff(data); 
-        try:
-            c=clean(TYPES[s],data).content
-            left=[w for w in said() if w in c]
-            a,b=played(data),played(c)
-            left=(left, a.streams==b.streams, a.times==b.times, b.told, clean(TYPES[s],c).content==c)
-            if a.times!=b.times: print([t[:4] for t in a.times],[t[:4] for t in b.times])
-        except Exception as e: left=repr(e)
-        print(args, len(data), round(time.time()-t,2), len(found), s, left)

@@ -18,6 +18,7 @@ START = b"fLaC"
 INFO_SIZE = 34
 _STREAM_INFO, _SEEK_TABLE = 0, 3
 _POINT = ">QQH"
+_SEEKS_LARGEST = 10_000 * struct.calcsize(_POINT)
 
 
 class StreamInfo(NamedTuple):
@@ -52,9 +53,9 @@ def clean(data: bytes) -> Cleaned:
         raise ContentDamaged(problem="it does not begin like FLAC")
     info, seeks = _blocks(cursor)
     walk = Walk(data, cursor.at, info.bits)
-    frames = {(frame.sample, frame.at - cursor.at, frame.size) for frame in walk.frames(info.samples)}
-    points = sorted(point for point in struct.iter_unpack(_POINT, seeks) if point in frames)
-    table = b"".join(struct.pack(_POINT, *point) for point in points)
+    wanted = set(struct.iter_unpack(_POINT, seeks))
+    places = ((frame.sample, frame.at - cursor.at, frame.size) for frame in walk.frames(info.samples))
+    table = b"".join(struct.pack(_POINT, *place) for place in places if place in wanted)
     blocks = [(_STREAM_INFO, info.written())] + [(_SEEK_TABLE, table)] * bool(table)
     return Cleaned((START, *_written(blocks), memoryview(data)[cursor.at : walk.end]))
 
@@ -70,7 +71,7 @@ def _blocks(cursor: Cursor) -> tuple[StreamInfo, bytes]:
             if kind != _STREAM_INFO or size != INFO_SIZE:
                 raise ContentDamaged(problem="it does not say what it is")
             info = StreamInfo.read(bytes(body))
-        elif kind == _SEEK_TABLE and not size % struct.calcsize(_POINT):
+        elif kind == _SEEK_TABLE and size <= _SEEKS_LARGEST and not size % struct.calcsize(_POINT):
             seeks = bytes(body)
     assert info is not None
     return info, seeks

@@ -6,12 +6,14 @@ import sys
 from array import array
 from collections.abc import Iterator
 from functools import cache
+from itertools import repeat
 from typing import NamedTuple
 
 from services.assets.domain.media.bits import Bits
 from services.assets.domain.refusals import ContentDamaged
 
 _DAMAGED = "its last frame is damaged"
+_MOST = 500_000  # frames: half a day of blocks of 4,096 samples
 _MOST_MISSES = 100_000
 _BLOCKS = {
     1: 192,
@@ -48,14 +50,16 @@ class Walk:
     def frames(self, total: int) -> Iterator[Frame]:
         """Frames until there are `total` samples (if that is not zero), or no more; raises ContentDamaged."""
         header, sample = self._header(self.end), 0
-        while header is not None:
+        for _ in repeat(None, _MOST):
+            if header is None:
+                break
             yield Frame(sample, self.end, header.block)
             sample += header.block
             following = None if sample == total else self._following(header)
             if following is None:
                 self.end = self._last(header)
             header = following
-        if not sample or (total and sample != total):
+        if header or not sample or (total and sample != total):
             raise ContentDamaged(problem="it has not the sound that it says")
 
     def _following(self, header: _Header) -> _Header | None:

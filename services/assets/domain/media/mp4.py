@@ -60,8 +60,7 @@ def clean(data: bytes) -> Cleaned:
     if size is None:
         raise ContentUnsupported(problem="there are no moving pictures in it")
     content, offsets = _collected(data, stored, tracks)
-    described = _described(head, tracks, offsets)
-    start = len(_TYPE) + len(described) + 8
+    start = len(_TYPE) + len(_described(head, tracks, offsets)) + 8
     moved = [array("Q", (start + offset for offset in track)) for track in offsets]
     data_head = struct.pack(">I", 8 + len(content)) + b"mdat"
     return Cleaned((_TYPE, _described(head, tracks, moved), data_head, content), *size)

@@ -18,6 +18,7 @@ from services.assets.domain.media.boxes import full
 from services.assets.domain.media.cursor import Cursor
 from services.assets.domain.refusals import ContentDamaged
 
+_MOST_ROWS = 2_000_000  # of a table: half a day of frames of AAC
 NAMES = (b"stts", b"ctts", b"stsc", b"stsz", b"stco", b"co64", b"stss")
 
 Numbers: TypeAlias = "array[int]"
@@ -73,12 +74,14 @@ class _Rows:
 def _rows(box: Cursor, columns: int = 1, kind: str = "I") -> _Rows:
     """A table: version and flags, how many rows, the rows."""
     version = box.number(4) >> 24
-    return _Rows(_array(box, box.number(4) * columns, kind), columns, version)
+    return _Rows(_array(box, box.number(4), kind, columns), columns, version)
 
 
-def _array(box: Cursor, count: int, kind: str = "I") -> Numbers:
+def _array(box: Cursor, rows: int, kind: str = "I", columns: int = 1) -> Numbers:
+    if rows > _MOST_ROWS:
+        raise ContentDamaged(problem="it has too many parts")
     numbers = array(kind)
-    numbers.frombytes(box.take(count * numbers.itemsize))
+    numbers.frombytes(box.take(rows * columns * numbers.itemsize))
     if sys.byteorder == "little":
         numbers.byteswap()
     return numbers

@@ -19,7 +19,8 @@ from services.assets.domain.media.webm_tracks import Track
 from services.assets.domain.refusals import ContentDamaged, ContentUnsupported
 
 START = b"\x1a\x45\xdf\xa3"
-_MOST_ELEMENTS = 1_500_000
+_MOST_ELEMENTS = 1_000_000
+_MOST_LACED = 64
 _EBML, _SEGMENT, _DOC_TYPE = 0x1A45DFA3, 0x18538067, 0x4282
 _SEEK, _INFO, _TRACKS, _CLUSTER, _CUES = 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1F43B675, 0x1C53BB6B
 _TAGS, _ATTACHMENTS, _CHAPTERS = 0x1254C367, 0x1941A469, 0x1043A770
@@ -185,6 +186,8 @@ def _block(tracks: Mapping[int, Track], body: Cursor, flags: int) -> _Block | No
 def _check_lacing(body: Cursor, kind: int) -> None:
     """Several frames in one block (RFC 9559, 10.3): their sizes have to fit."""
     count = body.number(1)
+    if count >= _MOST_LACED:
+        raise ContentDamaged(problem="it has too many parts")
     if kind == _LACED_EVENLY:
         fits = body.left % (count + 1) == 0
     elif kind == _LACED_AS_XIPH:
