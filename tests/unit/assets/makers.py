@@ -162,12 +162,13 @@ def _crc(data: bytes, bits: int, polynomial: int) -> int:
 
 def flac_frames(count: int = 3) -> bytes:
     """Frames of 192 samples of one channel, all the same (RFC 9639, 9.2.4)."""
-    frames = b""
+    frames = bytearray()
     for number in range(count):
-        head = bytes((0xFF, 0xF8, 0x19, 0x08, number))
+        # Numbers are coded as UTF-8 codes letters.
+        head = b"\xff\xf8\x19\x08" + chr(number).encode("utf-8", "surrogatepass")
         frame = head + bytes((_crc(head, 8, 0x07),)) + b"\x00\x12\x34"
         frames += frame + _crc(frame, 16, 0x8005).to_bytes(2, "big")
-    return frames
+    return bytes(frames)
 
 
 def flac() -> bytes:

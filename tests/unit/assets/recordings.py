@@ -45,7 +45,7 @@ def said() -> Iterator[bytes]:
 
 def record(
     form: str, *, video: str = "", audio: str = "", options: Mapping[str, str] | None = None,
-    more: Sequence[More] = (), chapters: bool = False,
+    more: Sequence[More] = (), chapters: bool = False, alpha: bool = False,
 ) -> bytes:  # fmt: skip
     """A second of pictures and sound in a container; each of `more` adds a track, then writes it."""
     with TemporaryDirectory() as folder:
@@ -53,16 +53,14 @@ def record(
         with av.open(file, "w", format=form, options=dict(options or {})) as out:
             out.metadata.update(WORDS)
             streams = [
-                *([_picture_stream(out, video)] if video else []),
+                *([_picture_stream(out, video, alpha)] if video else []),
                 *([_sound_stream(out, audio)] if audio else []),
             ]
             for stream in streams:
-                stream.metadata.update(
-                    title=WORDS["title"],
-                    language="deu",
-                    handler_name=WORDS["artist"],
-                    encoder=WORDS["encoder"],
-                )
+                told = {"title": WORDS["title"], "language": "deu", "handler_name": WORDS["artist"]}
+                # Players know LAME by its name in an MP3, and only then cut off its silence.
+                named = {"encoder": WORDS["encoder"]} if stream.type == "video" else {}
+                stream.metadata.update(told | named)
             if chapters:
                 half = {
                     "id": 1,
@@ -74,7 +72,7 @@ def record(
                 out.set_chapters([half])
             written = [add(out) for add in more]
             for stream in streams:
-                for frame in _pictures() if stream.type == "video" else _sound(stream):
+                for frame in _pictures(stream.pix_fmt) if stream.type == "video" else _sound(stream):
                     out.mux(stream.encode(frame))
                 out.mux(stream.encode(None))
             for write in written:
@@ -82,9 +80,11 @@ def record(
         return file.read_bytes()
 
 
-def _picture_stream(out: Any, codec: str) -> Any:
+def _picture_stream(out: Any, codec: str, alpha: bool) -> Any:
     stream = out.add_stream(codec, rate=PICTURES)
-    stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+    stream.width, stream.height, stream.pix_fmt = 64, 48, "yuva420p" if alpha else "yuv420p"
+    if alpha:
+        stream.options = {"auto-alt-ref": "0"}
     if codec == "libx265":
         stream.options = {"x265-params": "log-level=none"}
     if codec == "libsvtav1":
@@ -99,9 +99,9 @@ def _sound_stream(out: Any, codec: str) -> Any:
     return stream
 
 
-def _pictures() -> Iterator[av.VideoFrame]:
+def _pictures(form: str) -> Iterator[av.VideoFrame]:
     for number in range(PICTURES):
-        frame = av.VideoFrame(64, 48, "yuv420p")
+        frame = av.VideoFrame(64, 48, form)
         for index, plane in enumerate(frame.planes):
             rows = (
                 bytes((x * (index + 2) + y * 3 + number * 7) & 255 for x in range(plane.width))
@@ -190,6 +190,7 @@ _MADE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "VP9 and Opus, live": ("video/webm", partial(
         record, "webm", video="libvpx-vp9", audio="libopus", options={"live": "1"},
     )),
+    "VP9 with alpha": ("video/webm", partial(record, "webm", video="libvpx-vp9", alpha=True)),
     "AV1 and Opus": ("video/webm", partial(record, "webm", video="libsvtav1", audio="libopus")),
     "MP3": ("audio/mpeg", partial(
         record, "mp3", audio="libmp3lame", more=(COVER,), options={"write_id3v1": "1"},

@@ -12,7 +12,7 @@ FIXED = {
     "video/mp4": {
         "major_brand": "isom", "minor_version": "512", "compatible_brands": "isomiso2mp41", "language": "und",
     },
-    "video/webm": {"encoder": "-"},
+    "video/webm": {"encoder": "-", "alpha_mode": "1"},
     "audio/mpeg": {"encoder": "LAME"},
 }  # fmt: skip
 

@@ -24,9 +24,10 @@ MAY_STAY: dict[str, set[str]] = {
     "video/mp4": {"mdat", *(f"moov/trak/mdia/minf/stbl/stsd/{place}" for place in (
         "avc1/avcC", "hev1/hvcC", "av01/av1C",
     ))},
-    # Frames; codebooks of Vorbis, as long as they can be read to their end.
+    # Frames and their alpha; codebooks of Vorbis, as long as they can be read to their end.
     "video/webm": {
         "Segment/Cluster/SimpleBlock", "Segment/Cluster/BlockGroup/Block",
+        "Segment/Cluster/BlockGroup/BlockAdditions/BlockMore/BlockAdditional",
         "Segment/Tracks/TrackEntry/CodecPrivate",
     },
     "audio/ogg": {"sound", "setup"},

@@ -221,7 +221,8 @@ def _frames(content: bytes) -> list[Part]:
     found, at, other = [], 0, b""
     while at < len(content):
         size = _frame_size(content, at)
-        if size and (at + size == len(content) or _frame_size(content, at + size)):
+        follows = not other and bool(found)
+        if size and at + size <= len(content) and (follows or _frame_size(content, at + size)):
             found += [Part("tag", b"raw", other)] if other else []
             frame, other = content[at : at + size], b""
             told = any(name in frame for name in (b"Xing", b"Info"))

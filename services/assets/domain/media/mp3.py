@@ -43,35 +43,41 @@ def begins(data: bytes) -> bool:
 
 def clean(data: bytes) -> Cleaned:
     """Keep the frames; raises ContentDamaged if there are none, or hardly any among other things."""
-    at, misses, view = _after_tags(data), 0, memoryview(data)
-    sizes, parts = array("I"), list[memoryview | bytes]()
-    alike: tuple[int, int] | None = None
+    at, misses = _after_tags(data), 0
+    sizes, frames = array("I"), bytearray()
     while found := _SYNC.search(data, at):
         start = found.start()
-        run = _run(data, start) if alike in {None, _rate(data, start)} else None
+        run = _run(data, start)
         if run:
-            alike, at = _rate(data, start), start + sum(run)
-            parts.append(view[start:at])
+            at = start + sum(run)
+            frames += data[start:at]
             sizes += run
         else:
             misses, at = misses + 1, start + 1
         if misses > _MOST_MISSES:
             raise ContentDamaged(problem="most of it is not sound")
-    if not parts:
+    if not frames:
         raise ContentDamaged(problem="there is no sound in it")
-    told = xing.rebuilt(bytes(parts[0][: sizes[0]]), sizes)
-    return Cleaned((told, parts[0][sizes[0] :], *parts[1:]) if told else tuple(parts))
+    _tell_again(frames, sizes)
+    return Cleaned((frames,))
 
 
-def _rate(data: bytes, at: int) -> tuple[int, int]:
-    """Version, layer and rate of the frame at `at`, which all frames of a file share."""
-    return data[at + 1] & 0xFE, data[at + 2] & 0x0C if at + 2 < len(data) else 0
+def _tell_again(frames: bytearray, sizes: array[int]) -> None:
+    """Write frames anew that are no sound: the first tells what follows, those of files behind it nothing."""
+    at = 0
+    for size in sizes:
+        frame = bytes(frames[at : at + xing.FARTHEST])
+        if xing.tells(frame):
+            frames[at : at + size] = (
+                xing.silent(frame, size) if at else xing.rebuilt(bytes(frames[:size]), sizes)
+            )
+        at += size
 
 
 def _run(data: bytes, at: int) -> array[int] | None:
-    """The sizes of frames of one rate, one behind the other from `at` on; None if they are too few."""
-    sizes, alike = array("I"), _rate(data, at) if at + 1 < len(data) else None
-    while (size := frame_size(data, at)) and at + size <= len(data) and _rate(data, at) == alike:
+    """The sizes of frames that stand one behind the other from `at` on; None if they are too few."""
+    sizes = array("I")
+    while (size := frame_size(data, at)) and at + size <= len(data):
         sizes.append(size)
         at += size
     return sizes if len(sizes) >= _IN_A_ROW else None

@@ -16,24 +16,31 @@ _TELL_SILENCE, _SILENCE_AT = (b"LAME", b"Lavf", b"Lavc", b"L3.9"), 21
 _PARTS = ((1, 4), (2, 4), (4, 100), (8, 4))  # flag and size: frames, bytes, table of contents, quality
 _COUNTED = 7
 _LAME_SIZE = 36
+FARTHEST = 40
+"""Bytes of a frame after which it is known whether it is such a one."""
 
 
-def rebuilt(frame: bytes, sizes: Sequence[int]) -> bytes | None:
-    """The frame as it stays, if it is such a one; `sizes` are of all frames, this one first."""
+def tells(frame: bytes) -> bool:
+    """Whether this is, or begins, such a frame."""
     at = _place(frame)
-    name = frame[at : at + 4]
-    if name not in _NAMES:
-        if frame[_FRAUNHOFER_AT : _FRAUNHOFER_AT + 4] != _FRAUNHOFER:
-            return None
-        name = _NAMES[0]
-    # Its header says that no checksum follows: the one there was covered what is gone.
-    head = bytes((frame[0], frame[1] | 1, *frame[2:4])).ljust(at, b"\0")
+    return frame[at : at + 4] in _NAMES or frame[_FRAUNHOFER_AT : _FRAUNHOFER_AT + 4] == _FRAUNHOFER
+
+
+def silent(frame: bytes, size: int) -> bytes:
+    """A frame of the same kind with nothing in it; its header says that no checksum follows."""
+    return bytes((frame[0], frame[1] | 1, *frame[2:4])).ljust(size, b"\0")
+
+
+def rebuilt(frame: bytes, sizes: Sequence[int]) -> bytes:
+    """The frame as it stays; `sizes` are of all frames, this one first."""
+    at = _place(frame)
+    name = frame[at : at + 4] if frame[at : at + 4] in _NAMES else _NAMES[0]
     told = struct.pack(">4sIII", name, _COUNTED, len(sizes) - 1, sum(sizes)) + _contents(sizes)
     silence = _silence(frame, at)
     if silence:
-        told += b"LAME".ljust(_SILENCE_AT, b"\0") + silence
-        told = told.ljust(16 + 100 + _LAME_SIZE, b"\0")
-    return (head + told).ljust(len(frame), b"\0") if len(head + told) <= len(frame) else bytes(len(frame))
+        told += (b"LAME".ljust(_SILENCE_AT, b"\0") + silence).ljust(_LAME_SIZE, b"\0")
+    quiet = silent(frame, len(frame))
+    return quiet[:at] + told + quiet[at + len(told) :] if at + len(told) <= len(frame) else quiet
 
 
 def _place(frame: bytes) -> int:
