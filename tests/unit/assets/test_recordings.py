@@ -51,5 +51,6 @@ def test_a_player_is_told_nothing_about_a_recording(name: str) -> None:
 
 @each
 def test_a_clean_recording_stays_as_it_is(name: str) -> None:
-    after = cleaned(name)
-    assert clean(TYPES[recording(name)[0]], after).content == after
+    kind, after = recording(name)[0], cleaned(name)
+    assert sniff(after) == kind
+    assert clean(TYPES[kind], after).content == after

@@ -34,7 +34,6 @@ MAY_STAY: dict[str, set[str]] = {
     "audio/wav": {"data"},
     "audio/flac": {"frames"},
     "audio/mpeg": {"frame"},
-    "text/plain": {"text"},
 }  # fmt: skip
 MARK = random.Random(24).randbytes(24)
 

@@ -30,7 +30,7 @@ def clean(data: bytes, picture: CleanPicture) -> Cleaned:
     """Keep scenes, meshes, materials, animations and their data; raises a refusal."""
     document, binary = _chunks(data)
     document = gltf.kept(document)
-    binary = _own(document, binary)
+    _own(document, binary)
     used = regions.drawn(document, binary)
     pictures = _pictures(document)
     _apart(used, list(pictures.values()))
@@ -44,9 +44,7 @@ def clean(data: bytes, picture: CleanPicture) -> Cleaned:
             if image["bufferView"] == number:
                 image["mimeType"] = kind
     encoded = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
-    parts = [_chunk(_JSON, encoded, b" ")]
-    if drawn:
-        parts.append(_chunk(_BIN, bytes(drawn), b"\0"))
+    parts = [*_chunk(_JSON, encoded, b" "), *(_chunk(_BIN, drawn, b"\0") if drawn else ())]
     total = 12 + sum(len(part) for part in parts)
     return Cleaned((START + struct.pack("<II", 2, total), *parts))
 
@@ -85,8 +83,8 @@ def _parsed(text: bytes) -> Json:
     return dict(document)
 
 
-def _own(document: Json, binary: bytearray) -> bytearray:
-    """The binary part as long as it is said to be; raises ContentUnsupported if there are data elsewhere."""
+def _own(document: Json, binary: bytearray) -> None:
+    """Cut the binary part to the length it is said to have; refuse data that are elsewhere."""
     buffers = document.get("buffers", [])
     for number, buffer in enumerate(buffers):
         filled = buffer.get("extensions", {}).get("EXT_meshopt_compression", {}).get("fallback")
@@ -97,7 +95,7 @@ def _own(document: Json, binary: bytearray) -> bytearray:
     for view in document.get("bufferViews", []):
         if view.get("buffer") == 0 and regions.span(view).end > size:
             raise ContentDamaged(problem="it ends too early")
-    return binary[:size]
+    del binary[size:]
 
 
 def _pictures(document: Json) -> dict[int, Region]:
@@ -135,6 +133,6 @@ def _place(document: Json, number: int, drawn: bytearray, region: Region, conten
     document["bufferViews"][number] = {"buffer": 0, "byteOffset": start, "byteLength": len(content)}
 
 
-def _chunk(kind: int, content: bytes, padding: bytes) -> bytes:
-    padded = content + padding * (-len(content) % 4)
-    return struct.pack("<II", len(padded), kind) + padded
+def _chunk(kind: int, content: bytes | bytearray, padding: bytes) -> tuple[bytes | bytearray, ...]:
+    filled = padding * (-len(content) % 4)
+    return struct.pack("<II", len(content) + len(filled), kind), content, filled

@@ -33,6 +33,7 @@ _SCHEMA: Schema = {
         0x54AA: _U, 0x54BB: _U, 0x54CC: _U, 0x54DD: _U,  # cut off at the bottom, top, left and right
         0x54B0: _U, 0x54BA: _U, 0x54B2: _U,  # shown that wide and high
         0x55B0: _COLOUR,
+        0x7670: {0x7671: _U, 0x7673: _F, 0x7674: _F, 0x7675: _F},  # projected, and turned
     },
     _AUDIO: {0xB5: _F, 0x78B5: _F, 0x9F: _U, 0x6264: _U},  # rate, rate when heard, channels, bits
 }  # fmt: skip
