@@ -28,8 +28,8 @@ def seeds() -> list[bytes]:
     """True files of every type; made when the first test asks."""
     recordings = [recording(name)[1] for name in NAMES if recording(name)[0] != "audio/wav"]
     return [make() for make in makers.FILES.values()] + recordings + [
-        makers.vorbis(), makers.apng(), makers.png("P"), makers.jpeg(progressive=True), makers.webm(live=True),
-        makers.webp(lossless=True), makers.webp(frames=3), scenes.everything(),
+        makers.vorbis(), makers.apng(), makers.png("P"), makers.jpeg(progressive=True),
+        makers.webm(live=True), makers.webp(lossless=True), makers.webp(frames=3), scenes.everything(),
     ]  # fmt: skip
 
 
