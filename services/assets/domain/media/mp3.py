@@ -75,9 +75,11 @@ def _tell_again(frames: bytearray, sizes: array[int]) -> None:
 
 
 def _run(data: bytes, at: int) -> array[int] | None:
-    """The sizes of frames that stand one behind the other from `at` on; None if they are too few."""
-    sizes = array("I")
+    """The sizes of frames of one rate, one behind the other from `at` on; None if they are too few."""
+    sizes, alike = array("I"), data[at + 1 : at + 3]
     while (size := frame_size(data, at)) and at + size <= len(data):
+        if (data[at + 1] ^ alike[0]) & 0xFE or (data[at + 2] ^ alike[1]) & 0x0C:
+            break
         sizes.append(size)
         at += size
     return sizes if len(sizes) >= _IN_A_ROW else None
