@@ -21,7 +21,7 @@ from tests.integration.assets.test_packs import a_pack, added
 from tests.integration.assets.test_public_packs import opened, seen
 from tests.integration.assets.test_publishing import public_bytes, published, shown
 from tests.integration.assets.world import LIBRARY, QUARANTINE, Person, World, header_for
-from tests.integration.leaving import deleted, erased, isolation
+from tests.integration.leaving import deleted, erased, isolation, later, naming
 from tests.unit.assets import makers
 
 __all__ = ["isolation"]
@@ -36,15 +36,8 @@ async def leave(person: Person) -> promises_pb2.Findings:
 
 
 async def remains(person: Person) -> dict[str, int]:
-    """Rows that name somebody, by table and column, and objects on their shelf, by bucket."""
-    world, found = person.world, Counter[str]()
-    columns = await world.sql(
-        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' "
-        "AND data_type = 'uuid' AND table_name NOT IN ('tombstones', 'erasures')"
-    )
-    for table, column in columns:
-        question = f'SELECT count(*) FROM {table} WHERE "{column}" = $1'  # noqa: S608  # from the catalogue
-        [(found[f"{table}.{column}"],)] = await world.sql(question, person.id)
+    """Rows that name somebody, by table, and objects on their shelf, by bucket."""
+    world, found = person.world, await naming(person.world.sql, person.id)
     for bucket in (LIBRARY, QUARANTINE):
         listed = world.s3.list_objects(bucket, prefix=f"{shelf_of(person.id)}/", recursive=True)
         found[bucket] = len(list(listed))
@@ -62,11 +55,11 @@ async def test_rows_and_bytes_go_and_what_is_public_stays(
         await person.call("LikePublication", assets_pb2.LikePublicationRequest(name=work.name))
     await world.put(await ada.open(photo), photo)
     key, before = await world.key_of(private.name), await public_bytes(world, work)
-    assert {"assets.account", LIBRARY, QUARANTINE} <= set(await remains(ada))
+    assert {"assets", LIBRARY, QUARANTINE} <= set(await remains(ada))
 
     found = await leave(ada)
 
-    assert (list(found.found), list(found.left), found.waiting) == ([], [], 0)
+    assert (list(found.found), list(found.left)) == ([], [])
     assert await remains(ada) == {}
     assert key not in world.keys(LIBRARY)
     kept = await shown(world, work.name)
@@ -113,8 +106,8 @@ async def test_who_is_at_work_for_them_at_that_moment_leaves_nothing(
             ada.open(makers.png(), "image/png"),
             a_pack(ada),
         ]
-        tasks = [_later(chance.uniform(0, 0.2), each) for each in at_work]
-        outcomes = await asyncio.gather(*tasks, _later(0.05, leave(ada)), return_exceptions=True)
+        tasks = [later(chance.uniform(0, 0.2), each) for each in at_work]
+        outcomes = await asyncio.gather(*tasks, later(0.05, leave(ada)), return_exceptions=True)
         assert not isinstance(outcomes[-1], BaseException), outcomes[-1]
         for outcome in outcomes[:-1]:
             assert not isinstance(outcome, BaseException) or isinstance(outcome, Refusal), outcome
@@ -122,8 +115,3 @@ async def test_who_is_at_work_for_them_at_that_moment_leaves_nothing(
         await sweeper(world).sweep_quarantine()  # what came to an open URL later
         assert await remains(ada) == {}
     assert min(ends["done"], ends["refused"]) > 3, ends  # the race was one
-
-
-async def _later(seconds: float, action: Awaitable[Any]) -> Any:
-    await asyncio.sleep(seconds)
-    return await action
