@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -130,8 +130,8 @@ async def test_who_is_at_work_for_them_at_that_moment_leaves_nothing(
         for job in jobs[:4]:
             await generation_calls.PlaceHold(place(person, job, 5))
         at_work: list[Awaitable[Any]] = [
-            *(generation_calls.PlaceHold(place(person, job, 5)) for job in jobs[4:]),
-            generation_calls.ReleaseHold(release(person, jobs[0])),
+            *(asked(generation_calls.PlaceHold, place(person, job, 5)) for job in jobs[4:]),
+            asked(generation_calls.ReleaseHold, release(person, jobs[0])),
             billing.announce("generation", succeeded(person, jobs[1], 5)),
             billing.announce("generation", cancelled(person, jobs[2])),
             billing.announce("identity", verified(person)),
@@ -149,6 +149,11 @@ async def test_who_is_at_work_for_them_at_that_moment_leaves_nothing(
             await billing.announce("generation", cancelled(person, job))
         await eventually(lambda book=book: _is(moved(sql, book), (GRANT, 0, 5)))  # type: ignore[misc]  # bound now
     assert min(ends["done"], ends["refused"]) > 3, ends  # the race was one
+
+
+async def asked(rpc: Callable[[Any], Awaitable[Any]], request: Any) -> Any:
+    """Call it when this is awaited, and not before."""
+    return await rpc(request)
 
 
 async def _is(found: Awaitable[Any], wanted: Any) -> bool:
