@@ -62,6 +62,9 @@ class Api:
             Operation("GET", one, nothing, lambda name, _: of.retrieve(name)),
             Operation("POST", one, parameters.CUSTOMER_UPDATE, of.update),
             Operation("DELETE", one, nothing, lambda name, _: of.delete(name)),
+            Operation(
+                "POST", "/v1/payment_methods/{id}/attach", parameters.PAYMENT_METHOD_ATTACH, of.attach_card
+            ),
         ]
 
     def _about_subscriptions(self) -> list[Operation]:
@@ -126,7 +129,8 @@ class Api:
             earlier = self.answers.earlier(key, request.path, received.parameters)
             if earlier is not None:
                 received.replayed = True
-                return _response(earlier, {"Idempotent-Replayed": "true", "Idempotency-Key": key})
+                headers = {"Idempotent-Replayed": "true", "Idempotency-Key": key}
+                return await self._sent(request, earlier, headers)
         asked = operation.reader("", received.parameters)
         with self.answers.under_way(key):
             answer = self._done(request, operation, asked)

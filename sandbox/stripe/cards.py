@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from sandbox.stripe import errors
+from sandbox.stripe import errors, objects
 from sandbox.stripe.store import Object, Store
 
-TEST_CARDS = {"pm_card_visa": True, "pm_card_mastercard": True, "pm_card_chargeCustomerFail": False}
-"""Whether it pays."""
+TEST_CARDS = {
+    "pm_card_visa": ("visa", "4242"),
+    "pm_card_mastercard": ("mastercard", "4444"),
+    "pm_card_chargeCustomerFail": ("visa", "0341"),
+}
+DECLINED = "0341"
 
 
-def attach(store: Store, customer: Object, card: str | None) -> None:
-    """Make a payment method of a test card; the customer's default one, if its name stands there.
+def attach(store: Store, customer: Object, card: str, param: str = "id") -> Object:
+    """Make a payment method of a test card, the customer's. Raises ApiError for a card that there is not."""
+    if card not in TEST_CARDS:
+        raise errors.missing_object("PaymentMethod", card, param, in_path=param == "id")
+    name = store.new_id("payment_method")
+    return store.put(objects.payment_method(name, store.now, customer["id"], *TEST_CARDS[card]))
 
-    Raises ApiError for a card that there is not.
-    """
-    default = customer["invoice_settings"]["default_payment_method"]
+
+def settle_default(store: Store, customer: Object, card: str | None) -> None:
+    """Attach `card`, if there is one; the default has to be the customer's own. Raises ApiError."""
+    invoicing = customer["invoice_settings"]
     if card is not None:
-        if card not in TEST_CARDS:
-            raise errors.missing_object("PaymentMethod", card, "payment_method")
-        made = {
-            "id": store.new_id("payment_method"), "object": "payment_method",
-            "customer": customer["id"], "pays": TEST_CARDS[card],
-        }  # fmt: skip
-        store.put(made)
-        if default == card:
-            default = customer["invoice_settings"]["default_payment_method"] = made["id"]
-    if default is not None:
-        _of(store, customer, default, "invoice_settings[default_payment_method]")
+        made = attach(store, customer, card, "payment_method")
+        if invoicing["default_payment_method"] == card:
+            invoicing["default_payment_method"] = made["id"]
+    if invoicing["default_payment_method"] is not None:
+        _of(store, customer, invoicing["default_payment_method"], "invoice_settings[default_payment_method]")
+
+
+def pays(card: Object | None) -> bool:
+    """Whether the bank says yes."""
+    return card is not None and card["card"]["last4"] != DECLINED
 
 
 def of_subscription(store: Store, customer: Object, own: str | None) -> Object | None:

@@ -22,7 +22,7 @@ class Customers:
         """Raises ApiError."""
         given = {**asked, "metadata": parameters.merged({}, asked.get("metadata"))}
         made = objects.customer(self._store.new_id("customer"), self._store.now, given)
-        cards.attach(self._store, made, asked.get("payment_method"))
+        cards.settle_default(self._store, made, asked.get("payment_method"))
         return self._store.put(made)
 
     def retrieve(self, name: str) -> Object:
@@ -35,7 +35,7 @@ class Customers:
         changed = {**found, **{key: asked[key] for key in _SHOWN if key in asked}}
         changed["metadata"] = parameters.merged(found["metadata"], asked.get("metadata"))
         changed["invoice_settings"] = {**found["invoice_settings"], **asked.get("invoice_settings", {})}
-        cards.attach(self._store, changed, None)
+        cards.settle_default(self._store, changed, None)
         return self._store.put(changed)
 
     def delete(self, name: str) -> Object:
@@ -44,6 +44,10 @@ class Customers:
         self._subscriptions.cancel_all(name)
         cards.forget(self._store, name)
         return self._store.put(objects.deleted_customer(name))
+
+    def attach_card(self, card: str, asked: Object) -> Object:
+        """One of Stripe's test cards. Raises ApiError."""
+        return cards.attach(self._store, self._store.living_customer(asked["customer"], "customer"), card)
 
     def page(self, asked: Object) -> Object:
         """Of those who are not deleted."""

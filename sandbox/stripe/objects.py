@@ -46,6 +46,22 @@ def deleted_customer(name: str) -> Object:
     return {"id": name, "object": "customer", "deleted": True}
 
 
+def payment_method(name: str, created: int, of: str, brand: str, last4: str) -> Object:
+    """A card: all that anybody but Stripe ever sees of one."""
+    return {
+        "id": name,
+        "object": "payment_method",
+        "allow_redisplay": "unspecified",
+        "billing_details": dict.fromkeys(("address", "email", "name", "phone", "tax_id")),
+        "card": {"brand": brand, "exp_month": 12, "exp_year": 2034, "funding": "credit", "last4": last4},
+        "created": created,
+        "customer": of,
+        "livemode": False,
+        "metadata": {},
+        "type": "card",
+    }
+
+
 def product(name: str, created: int, given: Object) -> Object:
     return {
         "id": name,

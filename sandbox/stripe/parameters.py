@@ -152,6 +152,7 @@ CUSTOMER_CREATE = fields({**_CUSTOMER, "payment_method": text})
 CUSTOMER_UPDATE = fields(_CUSTOMER)
 CUSTOMER_LIST = fields({**_PAGE, "email": email})
 CUSTOMER_SEARCH = fields({"query": text, "limit": whole(1, 100), "page": text}, ["query"])
+PAYMENT_METHOD_ATTACH = fields({"customer": text}, ["customer"])
 PRODUCT_CREATE = fields(
     {"name": text, "active": flag, "description": unset(text), "metadata": metadata}, ["name"]
 )

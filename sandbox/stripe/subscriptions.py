@@ -37,7 +37,7 @@ class Subscriptions:
         due = 0 if trial else sum(price["unit_amount"] * quantity for price, quantity in priced)
         if due and card is None and behavior != "default_incomplete":
             raise errors.no_payment_method()
-        paid = not due or (card is not None and card["pays"] and behavior != "default_incomplete")
+        paid = not due or (cards.pays(card) and behavior != "default_incomplete")
         if not paid and behavior == "error_if_incomplete":
             raise errors.card_declined()
         made = self._make(asked, priced, "trialing" if trial else "active" if paid else "incomplete")

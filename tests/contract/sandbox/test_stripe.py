@@ -28,6 +28,7 @@ KINDS = {
     "invoice": stripe.Invoice,
     "line_item": stripe.InvoiceLineItem,
     "plan": stripe.Plan,
+    "payment_method": stripe.PaymentMethod,
 }
 
 
@@ -92,6 +93,18 @@ async def test_a_subscription_begins_with_an_invoice_that_is_paid(bank: StripeSa
     assert (invoice.id, invoice.status, invoice.amount_paid) == (made.latest_invoice, "paid", 1800)
     assert invoice.parent.subscription_details.subscription == made.id
     assert invoice.customer_email == "payer@example.com"
+
+
+async def test_a_card_is_attached_pays_and_goes_with_its_customer(bank: StripeSandbox) -> None:
+    customer = (await bank.client.v1.customers.create_async({})).id
+    card = await bank.client.v1.payment_methods.attach_async("pm_card_mastercard", {"customer": customer})
+    assert (card.customer, card.card.last4) == (customer, "4444")
+    made = await a_subscription(bank.client, customer, default_payment_method=card.id)
+    assert made.status == "active"
+    await bank.client.v1.customers.delete_async(customer)
+    with pytest.raises(stripe.InvalidRequestError) as gone:
+        await bank.client.v1.payment_methods.attach_async(card.id, {"customer": customer})
+    assert gone.value.code == "resource_missing"
 
 
 async def test_an_invoice_stays_when_its_customer_is_deleted(bank: StripeSandbox) -> None:
@@ -232,7 +245,8 @@ async def test_objects_have_what_the_sdk_says_that_they_have(bank: StripeSandbox
     price = made["items"].data[0].price
     invoice = await bank.client.v1.invoices.retrieve_async(made.latest_invoice)
     product = await bank.client.v1.products.retrieve_async(price.product)
-    found = [made, price, invoice, product, await bank.client.v1.customers.retrieve_async(customer)]
+    card = await bank.client.v1.payment_methods.attach_async("pm_card_visa", {"customer": customer})
+    found = [made, price, invoice, product, card, await bank.client.v1.customers.retrieve_async(customer)]
     assert not [fault for each in found for fault in lacking(each.to_dict())]
 
 
@@ -259,6 +273,10 @@ def lacking(found: dict[str, Any]) -> list[str]:
         ("_customer_update_params.CustomerUpdateParams", parameters.CUSTOMER_UPDATE),
         ("_customer_list_params.CustomerListParams", parameters.CUSTOMER_LIST),
         ("_customer_search_params.CustomerSearchParams", parameters.CUSTOMER_SEARCH),
+        (
+            "_payment_method_attach_params.PaymentMethodAttachParams",
+            parameters.PAYMENT_METHOD_ATTACH,
+        ),
         ("_product_create_params.ProductCreateParams", parameters.PRODUCT_CREATE),
         ("_price_create_params.PriceCreateParams", parameters.PRICE_CREATE),
         ("_subscription_create_params.SubscriptionCreateParams", parameters.SUBSCRIPTION_CREATE),
