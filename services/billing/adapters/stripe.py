@@ -50,8 +50,19 @@ class _Http(stripe.HTTPClient):
             ) as answer:
                 return await answer.read(), answer.status, answer.headers
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            name = type(error).__name__
-            raise stripe.APIConnectionError(name) from error  # type: ignore[no-untyped-call]  # it has none
+            raise _unanswered(error) from error
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """When a connection breaks aiohttp asks again by itself, unless what broke has another name."""
+    try:
+        return await send(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _unanswered(error) from error
+
+
+def _unanswered(error: Exception) -> stripe.APIConnectionError:
+    return stripe.APIConnectionError(type(error).__name__)  # type: ignore[no-untyped-call]  # it has none
 
 
 @asynccontextmanager
@@ -62,7 +73,7 @@ async def stripe_at(url: str, key: SecretStr, seconds: float = TOTAL_SECONDS) ->
     """
     timeout = aiohttp.ClientTimeout(total=seconds, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS)
     async with aiohttp.ClientSession(
-        timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, middlewares=[_once]
     ) as session:
         yield Stripe(
             stripe.StripeClient(

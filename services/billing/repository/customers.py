@@ -50,7 +50,7 @@ OPEN = Statement(
 NAME = Statement(
     text(
         "INSERT INTO stripe_customers (account, customer, created_at) VALUES (:account, :customer, :now)"
-        " ON CONFLICT (account) DO NOTHING"
+        " ON CONFLICT DO NOTHING"
     )
 )
 ADOPTED = Statement(

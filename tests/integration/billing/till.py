@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from sqlalchemy import text as sql
 
 from chassis import migrate
-from chassis.db import Database, Record, Statement
+from chassis.db import Database, Record, Statement, scalar
 from deploy.local.infra import Infra
 from promises import subjects
 from promises.eraser import Eraser
@@ -159,6 +159,18 @@ class Till:
         """What is written down about customers of a book."""
         return await self.db.all(CLOSINGS, book=book)
 
+    async def closings_of(self, wanted: Wanted) -> list[Record]:
+        """What is written down about an erasure's customer."""
+        return await self.db.all(CLOSINGS_OF, erasure=wanted.erasure)
+
+    async def ledger_of(self, book: UUID) -> list[int]:
+        """The amounts of a book's transfers, whoever's it is."""
+        return await self.db.all(AMOUNTS, book=book)
+
+    async def renamed(self, account: UUID) -> None:
+        """Stripe knows nobody under the name that is written down, as with the key of another account."""
+        await self.db.execute(RENAMED, account=account)
+
     async def under_way(self, account: UUID) -> str | None:
         """Why an erasure has not got through; None if there is none."""
         row = await self.db.first(ERASURE, account=account)
@@ -166,6 +178,11 @@ class Till:
 
 
 CLOSINGS = Statement(sql("SELECT * FROM closings WHERE book = :book"))
+CLOSINGS_OF = Statement(sql("SELECT * FROM closings WHERE erasure = :erasure"))
+AMOUNTS = Statement(sql("SELECT amount FROM transfers WHERE book = :book"), scalar)
+RENAMED = Statement(
+    sql("UPDATE stripe_customers SET customer = 'cus_' || reverse(customer) WHERE account = :account")
+)
 ERASURE = Statement(sql("SELECT cause FROM erasures WHERE account = :account"))
 
 
