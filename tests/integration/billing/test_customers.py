@@ -13,10 +13,12 @@ import asyncpg
 import pytest
 
 from chassis.errors import SubjectUnknown
+from promises.erasing import Erasing
 from services.billing.domain import (
     OPENING_LASTS,
     Closing,
     CustomerClosing,
+    Row,
     StripeFailed,
     StripeRefused,
     StripeUnavailable,
@@ -189,6 +191,43 @@ async def test_who_is_erased_between_stripes_answer_and_our_commit_leaves_nobody
         await till.payments.customer_for(account)
     assert await till.bank.customers(book) == []
     assert await states(till, book) == ["CLOSED"]
+
+
+@pytest.mark.promise("9-delete-now")
+async def test_who_is_being_erased_is_not_made_a_customer(till: Till) -> None:
+    account = await till.person()
+    book = await till.book(account)
+    async with till.db.transaction() as tx:
+        await Erasing(Row.metadata, [till.payments]).erase(tx, till.wanted(account))
+        asked = asyncio.create_task(till.payments.customer_for(account))
+        await eventually(till.somebody_waits)
+    with pytest.raises(SubjectUnknown):
+        await asked
+    assert await till.bank.requests(str(book)) == []
+    assert await states(till, book) == []
+
+
+@pytest.mark.parametrize("begun_again", [False, True])
+async def test_who_comes_back_too_late_finds_that_it_was_closed(till: Till, begun_again: bool) -> None:
+    account = await till.person()
+    book = await till.book(account)
+
+    class Stopped(Customers):
+        async def adopt(self, account: UUID, opening: Closing, customer: str) -> None:
+            till.clock.forward(OPENING_LASTS)
+            await till.payments.sweep()
+            if begun_again:
+                assert await Customers(till.db).open(account) is not None
+            await super().adopt(account, opening, customer)
+
+    before, till.payments._customers = till.payments._customers, Stopped(till.db)
+    with pytest.raises(CustomerClosing):
+        await till.payments.customer_for(account)
+    till.payments._customers = before
+    assert await before.of(account) is None
+    assert await till.bank.customers(book) == []
+    customer = await till.payments.customer_for(account)
+    assert await till.bank.customers(book) == [customer]
 
 
 @pytest.mark.promise("9-delete-now")

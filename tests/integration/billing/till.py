@@ -37,8 +37,8 @@ from tests.support import FakeClock
 from tools.migration import folder_of
 
 KEY = "sk_test_sandbox_of_a_test"
-SECONDS = 1.0
-"""How long a test lets Stripe take."""
+SECONDS = 5.0
+"""How long a test lets Stripe take, if it does not say."""
 
 
 class Bank:
@@ -171,6 +171,10 @@ class Till:
         """Stripe knows nobody under the name that is written down, as with the key of another account."""
         await self.db.execute(RENAMED, account=account)
 
+    async def somebody_waits(self) -> bool:
+        """Whether a statement waits for a lock that another transaction has."""
+        return bool(await self.db.one(WAITING))
+
     async def under_way(self, account: UUID) -> str | None:
         """Why an erasure has not got through; None if there is none."""
         row = await self.db.first(ERASURE, account=account)
@@ -182,6 +186,13 @@ CLOSINGS_OF = Statement(sql("SELECT * FROM closings WHERE erasure = :erasure"))
 AMOUNTS = Statement(sql("SELECT amount FROM transfers WHERE book = :book"), scalar)
 RENAMED = Statement(
     sql("UPDATE stripe_customers SET customer = 'cus_' || reverse(customer) WHERE account = :account")
+)
+WAITING = Statement(
+    sql(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    ),
+    scalar,
 )
 ERASURE = Statement(sql("SELECT cause FROM erasures WHERE account = :account"))
 
@@ -220,9 +231,9 @@ async def till(till_database: str, till_clock: FakeClock, till_bank: Bank) -> As
 
 @asynccontextmanager
 async def a_till(
-    database: str, clock: FakeClock, bank: Bank, *, url: str = "", key: str = KEY
+    database: str, clock: FakeClock, bank: Bank, *, url: str = "", key: str = KEY, seconds: float = SECONDS
 ) -> AsyncIterator[Till]:
     """As one process of billing has it; `url` and `key` of another Stripe."""
     opened = Database.open(database, clock=clock, new_id=uuid4, request_key=b"k" * 32, size=(1, 8))
-    async with opened as db, stripe_at(url or bank.url, SecretStr(key), SECONDS) as stripe_:
+    async with opened as db, stripe_at(url or bank.url, SecretStr(key), seconds) as stripe_:
         yield Till(db, clock, bank, Payments(Customers(db), stripe_))
