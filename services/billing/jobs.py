@@ -18,7 +18,7 @@ from promises.erasing import Beyond, Wanted
 from promises.shares import Share
 from services.billing.adapters.jobs import Jobs
 from services.billing.adapters.stripe import Stripe
-from services.billing.domain import KEYS_LAST, Closing, ClosingState, Outcome, StripeFailed
+from services.billing.domain import Closing, ClosingState, Outcome, StripeFailed
 from services.billing.repository import Customers, Ledger
 
 log = logging.getLogger(__name__)
@@ -142,37 +142,48 @@ class Payments(Beyond):
         await self._customers.adopt(account, opening, customer)
 
     async def _close(self, closing: Closing) -> None:
-        for customer in await self._of(closing):
-            await self._customers.named(closing, customer)
-            for subscription in await self._stripe.subscriptions(customer):
+        named = closing.customer or await self._named(closing)
+        if named is not None:
+            await self._customers.named(closing, named)
+        for customer in await self._all(closing.book, named):
+            subscribed = await self._stripe.subscriptions(customer)
+            if subscribed and closing.erasure is None:
+                # Who was only just made has nothing: this is somebody whom a restored backup has forgotten.
+                log.error("a customer at Stripe is subscribed and nobody's here; left alone")
+                continue
+            for subscription in subscribed:
                 await self._stripe.cancel(subscription)
             await self._stripe.delete(customer)
         await self._customers.closed(closing)
 
-    async def _of(self, closing: Closing) -> list[str]:
-        """Which customers it is about.
+    async def _named(self, closing: Closing) -> str | None:
+        """Who was made, if the answer was lost: the same request has it, or makes now what never was.
 
-        If the answer was lost, the same request has it, or makes now what was never made. If Stripe only
-        says that it failed, or may have forgotten the request, what it made is found by the book's name.
+        None if Stripe may have forgotten the request, or can only say that it failed: then its search knows.
         """
-        if closing.customer is not None:
-            return [closing.customer]
         now = self._customers.now
-        if now < closing.asked_at + KEYS_LAST:
-            try:
-                return [await self._stripe.make_customer(closing.book, closing.attempt)]
-            except StripeFailed:
-                if now < closing.due:
-                    raise
-        return await self._stripe.customers_of(closing.book)
+        if not closing.key_lasts(now):
+            return None
+        try:
+            return await self._stripe.make_customer(closing.book, closing.attempt)
+        except StripeFailed:
+            if not closing.indexed(now):
+                raise
+            return None
+
+    async def _all(self, book: UUID, named: str | None) -> set[str]:
+        """Everybody at Stripe who bears the name of this book, should a restored backup have lost one."""
+        return {*await self._stripe.customers_of(book), *([named] if named else [])}
 
     async def _left(self, closing: Closing) -> list[Share]:
-        if closing.customer is None:
-            return [_share(0 if closing.state is ClosingState.CLOSED else 1)]
+        unknown = closing.customer is None and closing.state is not ClosingState.CLOSED
+        customers = sorted(await self._all(closing.book, closing.customer))
         deleted, subscribed = await asyncio.gather(
-            self._stripe.deleted(closing.customer), self._stripe.subscriptions(closing.customer)
+            asyncio.gather(*(self._stripe.deleted(each) for each in customers)),
+            asyncio.gather(*(self._stripe.subscriptions(each) for each in customers)),
         )
-        return [_share(0 if deleted else 1), _share(len(subscribed))]
+        left = len(customers) - sum(deleted) + unknown
+        return [_share(left), _share(sum(len(each) for each in subscribed))]
 
     async def _subscribed(self, customer: str) -> int:
         """How many subscriptions would be cancelled. The rest of a preview does not wait for Stripe."""

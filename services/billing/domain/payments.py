@@ -101,6 +101,14 @@ class Closing(Row, table=True):
         MOMENT,
     )
 
+    def key_lasts(self, now: datetime) -> bool:
+        """Whether Stripe knows by its key that it was asked before."""
+        return now < self.asked_at + KEYS_LAST
+
+    def indexed(self, now: datetime) -> bool:
+        """Whether Stripe's search finds whatever was made."""
+        return now >= self.due
+
     def pause(self) -> timedelta:
         """How long to wait after this failure."""
         doubled: timedelta = FIRST_PAUSE * 2 ** min(self.tries, 12)

@@ -310,6 +310,25 @@ async def planned(till: Till, account: UUID) -> int:
 
 
 @promise
+async def test_everybody_who_bears_the_name_of_the_book_goes(till: Till) -> None:
+    """A restored backup knows nothing of who was made after it, and lets another be made."""
+    account, customer, subscribed = await till.payer()
+    lost = await till.bank.client.v1.customers.create_async(
+        {"metadata": {"wallet": str(await till.book(account))}}
+    )
+    subscribed.append(await till.bank.subscribe(lost.id))
+    wanted = till.wanted(account)
+    await till.bank.fault({"kind": "503", "match": f"DELETE /v1/customers/{lost.id}"})
+    with pytest.raises(StripeUnavailable):
+        await till.eraser.now(wanted)
+    assert (await left(till, wanted))["PAYMENT"] >= 1
+    await till.eraser.through(wanted, gone=True)
+    await gone(till, customer, subscribed)
+    assert await till.bank.deleted(lost.id)
+    assert await left(till, wanted) == {}
+
+
+@promise
 async def test_asked_again_because_something_was_found_it_looks_again(till: Till) -> None:
     account, customer, subscribed = await till.payer()
     wanted = till.wanted(account)

@@ -54,7 +54,7 @@ def making(book: UUID) -> str:
     return f'POST /v1/customers {{"metadata": {{"wallet": "{book}"'
 
 
-@pytest.mark.promise("2a-pay-nocard", "2a-pay-stripe", "8-minimise")
+@pytest.mark.promise("2a-pay-nocard", "8-minimise")
 async def test_stripe_is_told_nothing_but_a_random_name(till: Till, caplog: pytest.LogCaptureFixture) -> None:
     account = await till.person()
     book = await till.book(account)
@@ -327,6 +327,22 @@ async def test_when_stripe_may_have_forgotten_the_key_it_is_found_by_its_name(ti
     await till.payments.sweep()
     assert await till.bank.customers(book) == []
     assert len(await till.bank.requests(str(book), "POST")) == 3, "no other was made to find the first"
+
+
+async def test_nobody_who_pays_is_closed_unless_they_are_erased(till: Till) -> None:
+    """As after a restored backup, which has forgotten who was made since, and a try that came to nothing."""
+    account, customer, (subscription,) = await till.payer()
+    book = await till.book(account)
+    await till.forgets(account)
+    await Customers(till.db).open(account)
+    till.clock.forward(OPENING_LASTS)
+    await till.payments.sweep()
+    assert await states(till, book) == ["CLOSED"]
+    assert await till.bank.status(subscription) == "active"
+    assert await till.bank.customers(book) == [customer]
+    await till.eraser.now(till.wanted(account))
+    assert await till.bank.status(subscription) == "canceled"
+    assert await till.bank.customers(book) == []
 
 
 async def test_what_was_closed_is_forgotten_after_thirty_days(till: Till) -> None:

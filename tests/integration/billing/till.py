@@ -171,6 +171,12 @@ class Till:
         """Stripe knows nobody under the name that is written down, as with the key of another account."""
         await self.db.execute(RENAMED, account=account)
 
+    async def forgets(self, account: UUID) -> None:
+        """A backup is restored that knows nothing of somebody's customer."""
+        book = await self.book(account)
+        await self.db.execute(FORGET_CLOSINGS, book=book)
+        await self.db.execute(FORGET_CUSTOMER, account=account)
+
     async def somebody_waits(self) -> bool:
         """Whether a statement waits for a lock that another transaction has."""
         return bool(await self.db.one(WAITING))
@@ -194,6 +200,8 @@ WAITING = Statement(
     ),
     scalar,
 )
+FORGET_CLOSINGS = Statement(sql("DELETE FROM closings WHERE book = :book"))
+FORGET_CUSTOMER = Statement(sql("DELETE FROM stripe_customers WHERE account = :account"))
 ERASURE = Statement(sql("SELECT cause FROM erasures WHERE account = :account"))
 
 
