@@ -16,7 +16,16 @@ from promises.eraser import LEASE, Eraser
 from promises.erasing import Wanted
 from services.billing.adapters import stripe as adapter
 from services.billing.domain import StripeFailed, StripeRefused, StripeUnavailable
-from tests.integration.billing.till import SECONDS, Till, a_till, till, till_bank, till_clock, till_database
+from tests.integration.billing.till import (
+    SECONDS,
+    Till,
+    a_till,
+    stripe_sandbox,
+    till,
+    till_bank,
+    till_clock,
+    till_database,
+)
 from tests.integration.billing.victims import killed_once
 from tests.support import eventually
 
@@ -246,15 +255,18 @@ async def test_a_customer_that_stripe_has_never_heard_of_is_no_proof_that_nobody
     """As with the key of another account of Stripe's, or of its test mode."""
     account, customer, subscribed = await till.payer()
     wanted = till.wanted(account)
-    async with a_till(till_database, till.clock, till.bank) as mistaken:
-        await mistaken.renamed(account)
+    async with (
+        stripe_sandbox(till.clock.now) as another,
+        a_till(till_database, till.clock, till.bank, url=another.url) as mistaken,
+    ):
         with pytest.raises(StripeRefused) as told:
             await mistaken.eraser.now(wanted)
         assert told.value.reason == "NOT_AT_STRIPE"
         with pytest.raises(StripeRefused):
             await mistaken.holdings.findings(account, wanted.erasure)
     assert not await till.bank.deleted(customer)
-    assert await till.bank.status(subscribed[0]) == "active"
+    await till.eraser.through(wanted, gone=True)
+    await gone(till, customer, subscribed)
 
 
 @promise

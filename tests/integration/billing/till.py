@@ -167,10 +167,6 @@ class Till:
         """The amounts of a book's transfers, whoever's it is."""
         return await self.db.all(AMOUNTS, book=book)
 
-    async def renamed(self, account: UUID) -> None:
-        """Stripe knows nobody under the name that is written down, as with the key of another account."""
-        await self.db.execute(RENAMED, account=account)
-
     async def forgets(self, account: UUID) -> None:
         """A backup is restored that knows nothing of somebody's customer."""
         book = await self.book(account)
@@ -190,9 +186,6 @@ class Till:
 CLOSINGS = Statement(sql("SELECT * FROM closings WHERE book = :book"))
 CLOSINGS_OF = Statement(sql("SELECT * FROM closings WHERE erasure = :erasure"))
 AMOUNTS = Statement(sql("SELECT amount FROM transfers WHERE book = :book"), scalar)
-RENAMED = Statement(
-    sql("UPDATE stripe_customers SET customer = 'cus_' || reverse(customer) WHERE account = :account")
-)
 WAITING = Statement(
     sql(
         "SELECT count(*) FROM pg_stat_activity"
