@@ -28,6 +28,7 @@ from chassis.db import Database, DatabaseUnavailable, Statement, Transaction, sc
 from chassis.deadletters import DeadLetter
 from chassis.errors import Refusal, SubjectUnknown
 from chassis.pulls import Pull
+from chassis.retry import growing
 
 LOG = logging.getLogger("crafiq.consumers")
 CONSUMED = Metric("crafiq_consumed_events", "Messages, by what became of them.", ["event", "outcome"])
@@ -35,6 +36,7 @@ BATCH = 100
 TRIES = 10
 PASSING = {"UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
 LONGEST_PAUSE = 60.0  # seconds
+LONGEST_AWAY = 600.0  # seconds, of what waits for a process that handles it
 REPLAY_POLL = 2.0  # seconds
 
 _CLAIM_ALL = Statement(
@@ -48,6 +50,10 @@ _CLAIM_ALL = Statement(
 )
 
 
+class HandlerMissing(Exception):
+    """The event of a dead letter that is to be replayed is not handled by this process."""
+
+
 @dataclass(frozen=True)
 class Subscription:
     """When service `source` announces `event`, run `handle` in a transaction, once.
@@ -55,16 +61,21 @@ class Subscription:
     `handle` may be run again after a failure whose transaction was rolled back; it does no I/O of its own.
     A Refusal that asking again can't change makes a dead letter; anything else is tried again,
     later and later, ten times in all.
+
+    The first process that subscribes to an event is given what the stream has of it, seven days. To stop
+    listening, leave the `handle` out for one deploy: that takes the event from what the bus keeps for this
+    service (an older process that comes back puts it back, from the beginning). A line that is only deleted
+    leaves messages that nobody handles; they go back again and again until their stream ends them.
     """
 
     source: str
     event: type[Message]
-    handle: Callable[[Transaction, Any], Awaitable[None]]
+    handle: Callable[[Transaction, Any], Awaitable[None]] | None = None
 
     @property
-    def subject(self) -> str:
-        """What it listens to: the event, for any account."""
-        return f"{self.event.DESCRIPTOR.full_name}.*"
+    def name(self) -> str:
+        """The event's full name; its subject on the bus without the account."""
+        return str(self.event.DESCRIPTOR.full_name)
 
 
 class Consumers:
@@ -74,21 +85,23 @@ class Consumers:
         self, service: str, db: Database, bus: Client, subscriptions: Sequence[Subscription]
     ) -> None:
         self._service, self._db, self._bus = service, db, bus
-        self._by_event = {s.event.DESCRIPTOR.full_name: s for s in subscriptions}
-        if len(self._by_event) < len(subscriptions):
+        self._subscriptions = subscriptions
+        self._handlers = {s.name: (s.event, s.handle) for s in subscriptions if s.handle is not None}
+        if len({s.name for s in subscriptions}) < len(subscriptions):
             raise TypeError("An event has one handler in a service.")
         self._failures: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Consume until cancelled; a batch in hand is finished first (5 s). Waits for missing streams."""
         async with asyncio.TaskGroup() as group:
-            for source in sorted({s.source for s in self._by_event.values()}):
+            for source in sorted({s.source for s in self._subscriptions}):
                 group.create_task(self._consume(source))
             group.create_task(self._replay())
 
     async def _consume(self, source: str) -> None:
-        subjects = sorted(s.subject for s in self._by_event.values() if s.source == source)
-        async with Pull(self._bus, source, self._service, subjects) as pull:
+        ours = [s for s in self._subscriptions if s.source == source]
+        subjects = {f"{s.name}.*": s.handle is not None for s in ours}
+        async with Pull(self._bus, self._db, source, self._service, subjects) as pull:
             while True:
                 messages = await pull.take(BATCH)
                 in_hand = asyncio.create_task(self._handle(messages))
@@ -103,8 +116,8 @@ class Consumers:
                     await asyncio.sleep(1)
 
     async def _handle(self, messages: Sequence[Msg]) -> None:
-        """All in one transaction; if that fails, each in its own."""
-        pause = 0.1
+        """All that are handled here in one transaction; if that fails, each in its own."""
+        messages, pause = [message for message in messages if await self._ours(message)], 0.1
         while True:
             try:
                 outcomes = await self._commit(messages)
@@ -124,6 +137,14 @@ class Consumers:
             self._failures.pop(_id(message), None)
             await message.ack()
 
+    async def _ours(self, message: Msg) -> bool:
+        """Whether it is handled here. What other code of this service is to handle goes back, unclaimed."""
+        if (name := _event(message.subject)) in self._handlers:
+            return True
+        CONSUMED.labels(name, "unknown").inc()
+        await message.nak(delay=growing(message.metadata.num_delivered, LONGEST_AWAY))
+        return False
+
     async def _commit(self, messages: Sequence[Msg]) -> list[str]:
         outcomes = []
         async with self._db.transaction() as tx:
@@ -135,16 +156,16 @@ class Consumers:
                     continue
                 fresh.discard(key)
                 trace = (message.headers or {}).get("traceparent", "")
-                outcomes.append(await self._run(tx, message.subject, message.data, trace))
+                await self._run(tx, message.subject, message.data, trace)
+                outcomes.append("handled")
         return outcomes
 
-    async def _run(self, tx: Transaction, subject: str, payload: bytes, trace: str) -> str:
-        subscription = self._by_event.get(name := _event(subject))
-        if subscription is None:  # the consumer on the bus was made by newer code
-            return "unknown"
+    async def _run(self, tx: Transaction, subject: str, payload: bytes, trace: str) -> None:
+        if (name := _event(subject)) not in self._handlers:
+            raise HandlerMissing
+        event, handle = self._handlers[name]
         with telemetry.span(f"consume {name}", parent=trace):
-            await subscription.handle(tx, subscription.event.FromString(payload))
-        return "handled"
+            await handle(tx, event.FromString(payload))
 
     async def _failed(self, message: Msg, error: Exception) -> None:
         name, key = _event(message.subject), _id(message)
@@ -158,7 +179,7 @@ class Consumers:
         LOG.warning("%s failed, try %d: %s", name, tries, _reason(error), exc_info=error)
         if tries < TRIES and not _final(error):
             CONSUMED.labels(name, "retried").inc()
-            return await message.nak(delay=min(0.25 * 2**tries, LONGEST_PAUSE))
+            return await message.nak(delay=growing(tries, LONGEST_PAUSE))
         CONSUMED.labels(name, "died").inc()
         died = self._db.clock.now()
         letter = DeadLetter(key, message.subject, message.data, _reason(error), tries, died)
@@ -182,7 +203,9 @@ class Consumers:
                 letter = await deadletters.asked_for(tx)
                 if letter is None:
                     return False
-                if await tx.claim(letter.message_id):
+                if letter.unsent:
+                    await deadletters.send(tx, letter)
+                elif await tx.claim(letter.message_id):
                     await self._run(tx, letter.subject, letter.payload, "")
                 await deadletters.dismiss(tx, letter)
         except Exception as error:

@@ -235,10 +235,10 @@ class Database(Queries):
     @asynccontextmanager
     async def transaction(self, isolation: Isolation = "read_committed") -> AsyncIterator[Transaction]:
         """All or nothing: commits when the block ends, rolls back when it raises."""
-        connection = await heard(self._pool.acquire())
+        connection = await heard(self._pool.acquire)
         try:
             begun = connection.transaction(isolation=isolation)
-            await heard(begun.start())
+            await heard(begun.start)
             tx = Transaction(self, connection)
             try:
                 yield tx
@@ -250,7 +250,7 @@ class Database(Queries):
                 with suppress(*FAULTS):  # the connection may be gone; what stopped us is the news
                     await begun.rollback()
                 raise
-            await heard(begun.commit())
+            await heard(begun.commit)
         finally:
             with suppress(*FAULTS):
                 await self._pool.release(connection)
@@ -274,14 +274,6 @@ class Database(Queries):
         if events:
             self._committed.set()
         return None
-
-    async def announce(self, statement: Statement[T], event: Message, **values: Any) -> T | None:
-        """Run a statement made by `outbox.with_event`: its row and the event, or neither (then None)."""
-        written = outbox.arguments([event], self.new_id, self.clock.now())
-        row = await self.first(statement, **values, **written)
-        if row is not None:
-            self._committed.set()
-        return row
 
     async def wait_committed(self, timeout: float) -> None:
         """Return when events were committed since the last call, or after `timeout` seconds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -72,10 +72,10 @@ def translated(error: BaseException) -> Exception | None:
     return DatabaseUnavailable() if closed or isinstance(error, _UNAVAILABLE) else None
 
 
-async def heard(asked: Awaitable[Any]) -> Any:
-    """Await something asked of the database; raises `translated` errors."""
+async def heard(ask: Callable[[], Awaitable[Any]]) -> Any:
+    """Ask something of the database; raises `translated` errors, also those of a call that asks nothing."""
     try:
-        return await asked
+        return await ask()
     except FAULTS as error:
         if (fault := translated(error)) is None:
             raise

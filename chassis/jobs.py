@@ -65,11 +65,21 @@ async def run_if_due(job: Job, db: Database) -> bool:
     finally:
         renewing.cancel()
         now = db.clock.now()
-        await db.execute(_RETURN, name=job.name, holder=holder, due=now + job.every, now=now)
+        try:
+            await db.execute(_RETURN, name=job.name, holder=holder, due=now + job.every, now=now)
+        except Exception as error:  # how the job itself ended is the news; it is due when the lease ends
+            LOG.warning("the lease of job %s can't be given back", job.name, exc_info=error)
     return True
 
 
 async def _renew(job: Job, db: Database, holder: UUID) -> None:
+    """Until cancelled, twice before the lease ends: what fails once is not the end of it."""
     while True:
         await asyncio.sleep(LEASE.total_seconds() / 3)
-        await db.execute(_RENEW, name=job.name, holder=holder, until=db.clock.now() + LEASE)
+        try:
+            held = await db.execute(_RENEW, name=job.name, holder=holder, until=db.clock.now() + LEASE)
+        except Exception as error:
+            LOG.warning("the lease of job %s can't be renewed", job.name, exc_info=error)
+        else:
+            if not held:
+                LOG.warning("job %s runs elsewhere as well", job.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from google.protobuf.message import Message
@@ -30,9 +30,8 @@ from sqlmodel import SQLModel
 
 from chassis import telemetry
 from chassis.events import subject_of
-from chassis.statements import Record, Statement, Writing, argument, scalar, table_of, writable
+from chassis.statements import Statement, Writing, argument, scalar, table_of, writable
 
-T = TypeVar("T")
 _COLUMNS = ("id", "subject", "payload", "traceparent", "created")
 OUTBOX = table("outbox", *(column(name) for name in _COLUMNS))
 REQUESTS = table(
@@ -72,17 +71,6 @@ ASK: Any = upsert(REQUESTS).values(
     result=bindparam("asked_result", type_=Text),
     created=bindparam("asked_at", type_=_TIME),
 ).on_conflict_do_nothing().returning(literal_column("1").label("one"))  # fmt: skip
-
-
-def with_event(clause: Any, into: Callable[[Record], T] | type[T]) -> Statement[T]:
-    """A data-modifying clause that has `.returning(...)`, and an event, as one statement.
-
-    Run it with `await db.announce(STATEMENT, event, **values)`. The event is written only if the
-    clause returned a row.
-    """
-    written = clause.cte("written")
-    event = _writes(select(literal_column("1")).select_from(written)).cte("events")
-    return Statement(select(written).add_cte(event), into)
 
 
 @cache

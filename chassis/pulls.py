@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Self
 
@@ -19,7 +19,11 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as BusError
 from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.errors import NotFoundError
+from sqlalchemy import text
 
+from chassis.db import Database, Statement
+from chassis.errors import Refusal
 from chassis.events import stream_of
 
 LOG = logging.getLogger("crafiq.consumers")
@@ -27,15 +31,21 @@ AHEAD = 200  # messages that may wait here
 EXPIRES = 5  # seconds a request stays open
 ORDINARY = ("404", "408")  # nothing there; time is over
 
+_ALONE = Statement(text("SELECT pg_advisory_xact_lock(hashtext('crafiq.pulls'))"))
+
 
 class Pull:
     """The consumer named `durable` of a source's stream, made if need be; `async with` ends it.
 
-    What was taken is acknowledged by whoever took it, within 30 s.
+    `subjects` are those it is to have (True) and those it is to have no more (False). What was taken is
+    acknowledged by whoever took it, within 30 s.
     """
 
-    def __init__(self, bus: Client, source: str, durable: str, subjects: Sequence[str]) -> None:
-        self._bus, self._stream, self._durable, self._subjects = bus, stream_of(source), durable, subjects
+    def __init__(
+        self, bus: Client, db: Database, source: str, durable: str, subjects: Mapping[str, bool]
+    ) -> None:
+        self._bus, self._db, self._stream, self._durable = bus, db, stream_of(source), durable
+        self._subjects, self._ours = subjects, {subject for subject in subjects if subjects[subject]}
         self._waiting: deque[Msg] = deque()
         self._arrived = asyncio.Event()
         self._made, self._asked, self._open, self._until, self._connection = False, 0, 0, 0.0, 0
@@ -58,7 +68,7 @@ class Pull:
             if self._open <= 0 or lost:
                 try:
                     await self._ask()
-                except (BusError, OSError) as error:
+                except (BusError, OSError, Refusal) as error:  # the bus, its stream, or the database
                     LOG.info("waiting for stream %s: %s", self._stream, type(error).__name__)
                     await asyncio.sleep(1)
                     continue
@@ -70,25 +80,51 @@ class Pull:
 
     async def _ask(self) -> None:
         if not self._made:
-            await self._bus.jetstream().add_consumer(
-                self._stream,
-                ConsumerConfig(
-                    name=self._durable,
-                    durable_name=self._durable,
-                    filter_subjects=list(self._subjects),
-                    ack_policy=AckPolicy.EXPLICIT,
-                    ack_wait=30,
-                    max_deliver=-1,
-                    max_ack_pending=1000,
-                ),
-            )
+            await self._make()
             self._made = True
         self._asked += 1
         self._open, self._until = AHEAD, time.monotonic() + EXPIRES + 1
         self._connection = self._bus.stats["reconnects"]
         request = json.dumps({"batch": AHEAD, "expires": EXPIRES * 10**9}).encode()
         api = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._durable}"
-        await self._bus.publish(api, request, f"{self._inbox}.{self._asked}")
+        if self._ours:
+            await self._bus.publish(api, request, f"{self._inbox}.{self._asked}")
+
+    async def _make(self) -> None:
+        """See to it that the consumer has our subjects, beside those that other processes gave it.
+
+        nats-server takes a given filter for the whole of it, and does not look back for a subject that is
+        added. So one process of the service at a time adds to what is there, and what has changed begins
+        anew with the stream: messages that were handled are known by their ids.
+        """
+        js = self._bus.jetstream(timeout=2)
+        async with self._db.transaction() as tx:
+            await tx.execute(_ALONE)
+            try:
+                made = await js.consumer_info(self._stream, self._durable)
+                there = set(made.config.filter_subjects or ())
+            except NotFoundError:
+                there = set()
+            filtered = there.difference(self._subjects) | self._ours
+            if there and there != filtered:
+                await js.delete_consumer(self._stream, self._durable)
+            if filtered:  # without a filter it would get everything
+                await js.add_consumer(self._stream, self._config(sorted(filtered)))
+        if strange := filtered - self._ours:
+            LOG.warning("%s also gets %s, which is not handled here", self._durable, sorted(strange))
+
+    def _config(self, subjects: list[str]) -> ConsumerConfig:
+        return ConsumerConfig(
+            name=self._durable,
+            durable_name=self._durable,
+            filter_subjects=subjects,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=30,
+            max_deliver=-1,
+            # What goes back unhandled counts here too, and must not stop the rest; what a process has in
+            # hand is bounded by what it asks for.
+            max_ack_pending=100_000,
+        )
 
     async def _hear(self, message: Msg) -> None:
         status = (message.headers or {}).get("Status")

@@ -28,6 +28,11 @@ def passing(error: BaseException) -> bool:
     return isinstance(error, (Unavailable, Aborted, OSError, TimeoutError, asyncpg.CannotConnectNowError))
 
 
+def growing(tries: int, longest: float) -> float:
+    """Seconds to wait after so many tries of what waits in a queue: 0.5, 1, 2, ... up to `longest`."""
+    return min(0.25 * 2.0 ** min(tries, 20), longest)
+
+
 async def reading(call: Callable[[], Awaitable[T]], *, within: float) -> T:
     """Run an idempotent `call`, up to 3 times in `within` seconds, if it fails for a passing reason.
 

@@ -68,7 +68,7 @@ class Service:
         self.revocations = Revocations(self.clock)
         self.tokens = AccessTokens(jwks or self._ask_identity, self.clock, self.revocations)
         self._peers = Peers(settings.peers, settings.tls_dir)
-        self._first: list[Worker] = []
+        self._first: list[Callable[[], Awaitable[object]]] = []
         self._workers: list[Worker] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._subscriptions: list[Subscription] = []
@@ -117,7 +117,7 @@ class Service:
         """Consume events."""
         self._subscriptions.extend(subscriptions)
 
-    def first(self, step: Worker) -> None:
+    def first(self, step: Callable[[], Awaitable[object]]) -> None:
         """Do this before anything is served, heard or done; if it raises, the service does not start."""
         self._first.append(step)
 
@@ -137,11 +137,9 @@ class Service:
         """Start workers, metrics and server; answers the address. Raises OSError if a port is taken."""
         for step in self._first:
             await step()
-        revoked = RevokedSessions(self.bus, self.revocations, self.clock)
-        workers = [self._relay.run, revoked.run, *self._workers]
-        if self._subscriptions:
-            workers.append(Consumers(self.name, self.db, self.bus, self._subscriptions).run)
-        for worker in workers:
+        revoked = RevokedSessions(self.bus, self.db, self.revocations)
+        consumers = Consumers(self.name, self.db, self.bus, self._subscriptions)
+        for worker in (self._relay.run, revoked.run, consumers.run, *self._workers):
             self._tasks.append(asyncio.create_task(_kept(worker)))
         self._serve_metrics()
         self.address = await self._server.start(self.settings.listen)

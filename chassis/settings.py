@@ -42,13 +42,6 @@ class ServiceSettings(BaseSettings):
     request_key: SecretStr
     """Hex of 32 bytes: keys the hash of request bodies and of page tokens."""
 
-    def ledger(self) -> tuple[str, str, tuple[str, str]]:
-        """URL, bucket and keys of the ledger; raises ValueError if they are not set."""
-        access, secret = self.ledger_access_key, self.ledger_secret_key
-        if not self.ledger_url or access is None or secret is None:
-            raise ValueError("Set CRAFIQ_LEDGER_URL, crafiq_ledger_access_key and crafiq_ledger_secret_key.")
-        return self.ledger_url, self.ledger_bucket, (access.get_secret_value(), secret.get_secret_value())
-
     @classmethod
     def load(cls) -> Self:
         """Read the environment and the folder of secrets that `CRAFIQ_SECRETS_DIR` names.

@@ -1,4 +1,4 @@
-"""`dead-letters`: messages that a service could not handle, listed, shown, and given to it again.
+"""`dead-letters`: messages that a service could not handle or send, listed, shown, and given to it again.
 
 Events carry names only, so nothing that is printed here says who somebody is.
 """
@@ -32,12 +32,12 @@ NOT_RUNNING = 3
 MOST = 10_000  # of one service; more than that is no case for looking at each
 PATIENCE = timedelta(seconds=20)
 POLL = 0.5  # seconds
-HANDLED = "handled it"
+HANDLED, SENT = "handled it", "sends it again"
 
 
 @dataclass(frozen=True)
 class Found:
-    """A dead letter, and the service that could not handle it."""
+    """A dead letter, and the service that could not handle or send it."""
 
     service: str
     db: Database
@@ -114,7 +114,8 @@ async def _show(found: list[Found]) -> int:
     for each in found:
         letter = each.letter
         print(f"id       {letter.message_id}")
-        print(f"service  {each.service} could not handle it: {letter.reason}, tried {letter.tries} times")
+        failed = "send" if letter.unsent else "handle"
+        print(f"service  {each.service} could not {failed} it: {letter.reason}, tried {letter.tries} times")
         print(f"died     {letter.died:%Y-%m-%d %H:%M:%S} UTC")
         print(f"event    {each.event}")
         print(f"{_body(each.event, letter.payload)}\n")
@@ -158,7 +159,7 @@ async def _replay(found: list[Found]) -> int:
         print(
             f"{each.letter.message_id} waits until {each.service} runs: `make status` shows whether it does."
         )
-    return 0 if all(outcome.endswith(HANDLED) for outcome in outcomes) and not waiting else 1
+    return 0 if all(outcome.endswith((HANDLED, SENT)) for outcome in outcomes) and not waiting else 1
 
 
 async def _outcome(asked: Found) -> str:
@@ -166,5 +167,5 @@ async def _outcome(asked: Found) -> str:
     letters = {letter.message_id: letter for letter in await _letters(asked.db)}
     now = letters.get(asked.letter.message_id)
     if now is None:
-        return f"{asked.service} {HANDLED}"
+        return f"{asked.service} {SENT if asked.letter.unsent else HANDLED}"
     return f"{asked.service} failed again: {now.reason}" if now.tries > asked.letter.tries else ""

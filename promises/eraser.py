@@ -26,6 +26,7 @@ from chassis.errors import Refusal
 from chassis.events import account_of
 from promises.erasing import Beyond, Erasing, Wanted
 from promises.subjects import tombstoned
+from promises.witnesses import Witnesses
 
 LOG = logging.getLogger("crafiq.eraser")
 TRIED = Counter("crafiq_erasures", "Tries to erase somebody, by how they ended.", ["outcome"])
@@ -82,6 +83,11 @@ class Eraser:
         self._in_hand: dict[UUID, asyncio.Task[None]] = {}
         self._waiting: list[Turn] = []
         self._woken = asyncio.Event()
+
+    @property
+    def witnesses(self) -> Witnesses:
+        """Some of what was erased lately."""
+        return self._erasing.witnesses
 
     @property
     def beyond(self) -> tuple[Beyond, ...]:

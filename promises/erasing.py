@@ -37,6 +37,7 @@ from chassis.db import Database, Record, Statement, Transaction
 from promises.inventory import DELETE, RETAIN, RETAINED, UNTIL, Declaration, Subject, declared
 from promises.shares import Share
 from promises.subjects import fence
+from promises.witnesses import Witnesses
 
 LARGE = 10_000
 """Rows of one person in one table above which they go in batches of as many, before the rest."""
@@ -83,6 +84,7 @@ class Erasing:
 
     def __init__(self, metadata: MetaData, beyond: Sequence[Beyond] = ()) -> None:
         self.beyond = tuple(beyond)
+        self.witnesses = Witnesses(metadata)
         name, _, key = metadata.info["subjects"].partition(".")
         subjects = metadata.tables[name]
         self._lock: Statement[Record] = Statement(
@@ -113,6 +115,7 @@ class Erasing:
         await tx.claim(fence(account))
         await tx.first(self._lock, whose=account)
         await tx.execute(_TOMBSTONE, whose=account, at=wanted.deleted_at)
+        await self.witnesses.collect(tx, account)
         pseudonym = tx.new_id()
         for each in self.beyond:
             await each.note(tx, wanted, pseudonym)

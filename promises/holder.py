@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, timedelta
 from uuid import UUID
 
@@ -20,10 +21,17 @@ DATA_HOLDER = promises_pb2.DESCRIPTOR.services_by_name["DataHolder"]
 
 
 class Holder:
-    """`crafiq.promises.v1.DataHolder` of one service, from the declarations in `metadata`."""
+    """`crafiq.promises.v1.DataHolder` of one service, from its declarations. `replay` applies the ledger."""
 
-    def __init__(self, db: Database, metadata: MetaData, holdings: Holdings, eraser: Eraser) -> None:
-        self._db, self._holdings, self._eraser = db, holdings, eraser
+    def __init__(
+        self,
+        db: Database,
+        metadata: MetaData,
+        holdings: Holdings,
+        eraser: Eraser,
+        replay: Callable[[], Awaitable[int]],
+    ) -> None:
+        self._db, self._holdings, self._eraser, self._replay = db, holdings, eraser, replay
         self._name = str(metadata.info["service"])
         self._tables = [_described(table) for table in metadata.sorted_tables]
 
@@ -50,6 +58,17 @@ class Holder:
         findings = await self._holdings.findings(account, erasure)
         findings.standing.CopyFrom(standing)
         return findings
+
+    async def Replay(self, _request: promises_pb2.ReplayRequest, _call: Call) -> promises_pb2.ReplayResponse:
+        """Apply the ledger again."""
+        return promises_pb2.ReplayResponse(holder=self._name, applied=await self._replay())
+
+    async def TakeWitnesses(
+        self, _request: promises_pb2.TakeWitnessesRequest, _call: Call
+    ) -> promises_pb2.TakeWitnessesResponse:
+        """Values to look for; this service does not know them any more."""
+        values = self._eraser.witnesses.take(self._db.clock.now())
+        return promises_pb2.TakeWitnessesResponse(holder=self._name, values=values)
 
     async def _standing(self, account: UUID) -> promises_pb2.Standing:
         standing = await self._eraser.standing(account)

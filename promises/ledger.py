@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from chassis.errors import Unavailable
+from chassis.settings import ServiceSettings
 from promises.erasing import Wanted
 
 if TYPE_CHECKING:
@@ -55,6 +56,14 @@ def client(url: str, access: str, secret: str) -> Minio:
         parts.netloc, access_key=access, secret_key=secret, secure=parts.scheme == "https",
         region="us-east-1", http_client=pool,
     )  # fmt: skip
+
+
+def place(settings: ServiceSettings) -> tuple[str, str, tuple[str, str]]:
+    """URL, bucket and keys of the ledger; raises ValueError if they are not set."""
+    access, secret = settings.ledger_access_key, settings.ledger_secret_key
+    if not settings.ledger_url or access is None or secret is None:
+        raise ValueError("Set CRAFIQ_LEDGER_URL, crafiq_ledger_access_key and crafiq_ledger_secret_key.")
+    return settings.ledger_url, settings.ledger_bucket, (access.get_secret_value(), secret.get_secret_value())
 
 
 class Ledger:

@@ -1,12 +1,13 @@
-"""How long the rows of the standard tables stay."""
+"""How long rows stay, and how they end: a bounded number a statement, until none is left."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import DateTime, MetaData, bindparam, text
+from sqlalchemy import MetaData, text
 
-from chassis.db import Database, Record, Statement
+from chassis.db import Database, Queries, Record, Statement
 from chassis.jobs import Job
 from promises.inventory import RETAINED, UNTIL
 
@@ -15,48 +16,51 @@ MESSAGES_LIVE = timedelta(days=7)
 INBOX = 2 * MESSAGES_LIVE
 REQUESTS = timedelta(days=7)
 DEAD_LETTERS = timedelta(days=30)
-HOURLY = timedelta(hours=1)
-
-
 TOMBSTONES = timedelta(days=35)
 """As long as the oldest backup lives, and a margin: who comes back from it has to be known."""
+HOURLY = timedelta(hours=1)
+BATCH = 500
+"""Rows that one statement ends at most: it holds its locks for moments, however much there is to do."""
 
 
-def _sweep(sql: str) -> Statement[Record]:
-    return Statement(text(sql).bindparams(bindparam("before", type_=DateTime(timezone=True))))
+def ending(table: str, condition: str) -> Statement[Record]:
+    """DELETE of up to BATCH rows of `table` that meet `condition`, for `in_batches`.
+
+    Rows that somebody else holds are left for the next time.
+    """
+    batch = f"SELECT ctid FROM {table} WHERE {condition} LIMIT {BATCH} FOR UPDATE SKIP LOCKED"  # noqa: S608  # our own words
+    return Statement(text(f"DELETE FROM {table} WHERE ctid = ANY (ARRAY({batch}))"))  # noqa: S608  # our own words
+
+
+async def in_batches(queries: Queries, statement: Statement[Any], **values: Any) -> int:
+    """Run a statement that touches a bounded number of rows until it finds none; answers how many it did."""
+    rows = 0
+    while done := await queries.execute(statement, **values):
+        rows += done
+    return rows
 
 
 # What fences off an erased account (promises.subjects) stays as long as its tombstone.
-_INBOX = _sweep(
-    "DELETE FROM inbox WHERE claimed < :before"
-    " AND NOT EXISTS (SELECT FROM tombstones WHERE inbox.key = 'verified:' || tombstones.account)"
-)
-_REQUESTS = _sweep("DELETE FROM requests WHERE created < :before")
-_DEAD_LETTERS = _sweep("DELETE FROM dead_letters WHERE died < :before")
-_TOMBSTONES = _sweep(
-    "DELETE FROM tombstones WHERE erased_at < :before"
-    " AND NOT EXISTS (SELECT FROM erasures WHERE erasures.account = tombstones.account)"
-)
+_FENCE = "EXISTS (SELECT FROM tombstones WHERE inbox.key = 'verified:' || tombstones.account)"
+_UNDER_WAY = "EXISTS (SELECT FROM erasures WHERE erasures.account = tombstones.account)"
+_ENDS = {
+    "inbox": (ending("inbox", f"claimed < :before AND NOT {_FENCE}"), INBOX),
+    "requests": (ending("requests", "created < :before"), REQUESTS),
+    "dead_letters": (ending("dead_letters", "died < :before"), DEAD_LETTERS),
+    "tombstones": (ending("tombstones", f"erased_at < :before AND NOT {_UNDER_WAY}"), TOMBSTONES),
+}
 
 
 def standard_jobs(db: Database, metadata: MetaData) -> list[Job]:
     """Ends inbox rows after 14 days, requests after 7, dead letters after 30, tombstones after 35; what is
     retained of erased people on its day. `service.every(job)` each."""
 
-    def sweeping(statement: Statement[Record], age: timedelta) -> Job:
+    def sweeping(table: str, statement: Statement[Record], age: timedelta) -> Job:
         async def run() -> int:
-            before: datetime = db.clock.now() - age
-            return await db.execute(statement, before=before)
+            return await in_batches(db, statement, before=db.clock.now() - age)
 
-        return Job(f"sweep {statement.text.split()[2]}", HOURLY, run)
+        return Job(f"sweep {table}", HOURLY, run)
 
-    retained = [
-        _sweep(f"DELETE FROM {name} WHERE {UNTIL} < :before")  # noqa: S608  # our own tables
-        for name in metadata.tables
-        if name.startswith(RETAINED)
-    ]
-    ages = {_INBOX: INBOX, _REQUESTS: REQUESTS, _DEAD_LETTERS: DEAD_LETTERS, _TOMBSTONES: TOMBSTONES}
-    return [
-        *(sweeping(statement, age) for statement, age in ages.items()),
-        *(sweeping(statement, timedelta(0)) for statement in retained),
-    ]
+    kept = [name for name in metadata.tables if name.startswith(RETAINED)]
+    ends = {**_ENDS, **{name: (ending(name, f"{UNTIL} < :before"), timedelta(0)) for name in kept}}
+    return [sweeping(name, *how) for name, how in ends.items()]

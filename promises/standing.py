@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from crafiq.identity.v1.events_pb2 import AccountDeleted
 from google.protobuf.message import Message
@@ -16,7 +17,7 @@ from promises.eraser import Eraser
 from promises.erasing import Beyond, Erasing
 from promises.holder import DATA_HOLDER, Holder
 from promises.holdings import Holdings
-from promises.ledger import Ledger
+from promises.ledger import Ledger, place
 from promises.retention import standard_jobs
 from promises.subjects import tombstoned
 
@@ -41,25 +42,30 @@ def keep_promises(service: Service, erased: Callable[..., Message], beyond: Sequ
     """
     eraser = Eraser(service.db, Erasing(service.metadata, beyond), erased)
     holdings = Holdings(service.db, service.metadata, eraser.beyond)
-    service.offer(DATA_HOLDER, Holder(service.db, service.metadata, holdings, eraser))
+    replay = partial(apply_ledger, service, eraser)
+    service.offer(DATA_HOLDER, Holder(service.db, service.metadata, holdings, eraser, replay))
     if service.name != DELETES_ACCOUNTS:
         service.listen([Subscription(DELETES_ACCOUNTS, AccountDeleted, eraser.on_account_deleted)])
-    service.first(lambda: apply_ledger(service, eraser))
+    service.first(replay)
     service.background(eraser.run)
     for job in standard_jobs(service.db, service.metadata):
         service.every(job)
     return Kept(eraser, holdings)
 
 
-async def apply_ledger(service: Service, eraser: Eraser) -> None:
-    """Erase whom the ledger names and this database does not; raises LedgerUnavailable after 30 s."""
+async def apply_ledger(service: Service, eraser: Eraser) -> int:
+    """Erase whom the ledger names and this database does not; answers how many.
+
+    Raises LedgerUnavailable after half a minute.
+    """
     if not service.settings.ledger_url:
         LOG.warning("no ledger of tombstones is set: a restored backup would bring erased people back")
-        return
-    ledger, applied = Ledger(*service.settings.ledger()), 0
+        return 0
+    ledger, applied = Ledger(*place(service.settings)), 0
     for wanted in await retry.connecting(ledger.standing):
         if not await tombstoned(service.db, wanted.account):
             await eraser.now(wanted)
             applied += 1
     if applied:
         LOG.warning("%d tombstones of the ledger were missing here and are applied", applied)
+    return applied

@@ -7,10 +7,13 @@ from uuid import UUID
 from sqlalchemy import text
 
 from chassis.db import Queries, Statement, Transaction
+from chassis.errors import SubjectUnknown
 
 _BEGIN = Statement(
     text("INSERT INTO subjects (account, since) VALUES (:account, :since) ON CONFLICT DO NOTHING")
 )
+# NO KEY: those who only add rows for the person need not wait for it.
+_HOLD = Statement(text("SELECT FROM subjects WHERE account = :account FOR NO KEY UPDATE"))
 
 
 def fence(account: UUID) -> str:
@@ -27,6 +30,15 @@ async def begin(tx: Transaction, account: UUID) -> bool:
     if not await tx.claim(fence(account)):
         return False
     return await tx.execute(_BEGIN, account=account, since=tx.clock.now()) == 1
+
+
+async def hold(tx: Transaction, account: UUID) -> None:
+    """Until `tx` ends nobody else who holds this account goes on: what is read of it now stays true.
+
+    Raises SubjectUnknown.
+    """
+    if await tx.first(_HOLD, account=account) is None:
+        raise SubjectUnknown(account)
 
 
 async def tombstoned(queries: Queries, account: UUID) -> bool:

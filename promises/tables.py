@@ -99,10 +99,12 @@ def _messages(metadata: MetaData) -> None:
     Table(
         "dead_letters",
         metadata,
-        _plain("message_id", Text, "the message's id on the bus", primary_key=True),
+        _plain(
+            "message_id", Text, "the message's id on the bus; what the bus refused says so", primary_key=True
+        ),
         _plain("subject", Text, NAMES),
         _plain("payload", LargeBinary, NAMES),
-        _plain("reason", Text, "a refusal's reason or the name of an error's type"),
+        _plain("reason", Text, "a refusal's reason, the name of an error's type, or the bus's own reason"),
         _plain("tries", Integer, "how often it was tried"),
         _plain("replay", Boolean, "whether an operator asked to try it again"),
         _when("died", index=True),

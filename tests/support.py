@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,9 +16,12 @@ from uuid import UUID, uuid4
 
 import grpc.aio
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
 from joserfc.jwk import ECKey, KeySet
+from nats.aio.client import Client
 
 from chassis.clock import Clock
+from chassis.events import stream_of
 from chassis.rpc import Call
 from chassis.rpc.client import PeerChannel, open_channel
 from chassis.rpc.contract import messages
@@ -89,12 +93,47 @@ class Tokens:
         return json.dumps(KeySet([self.key]).as_dict(private=False)).encode()
 
 
+def free_port() -> int:
+    """A port on loopback that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def signing_key(folder: Path, kid: str) -> Path:
     """A fresh ES256 key as a service reads it: `<kid>.pem` in a folder."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{kid}.pem"
     path.write_bytes(ECKey.generate_key("P-256", private=True).as_pem(private=True))
     return path
+
+
+class Announced:
+    """What the bus holds of an account, read from the stream as an operator could."""
+
+    def __init__(self, bus: Client) -> None:
+        self._bus = bus
+
+    async def __call__(self, event: type[Message], account: str, number: int = 1) -> list[Any]:
+        """The events of a kind about an account, in order, once there are `number` of them."""
+        name = event.DESCRIPTOR.full_name
+        subject = f"{name}.{account.removeprefix('accounts/')}"
+
+        async def found() -> list[Any]:
+            stream = stream_of(name.split(".")[1])
+            subscription = await self._bus.jetstream().pull_subscribe(subject, stream=stream)
+            try:
+                messages = await subscription.fetch(100, timeout=0.2)
+            except TimeoutError:
+                messages = []
+            await subscription.unsubscribe()
+            return [event.FromString(each.data) for each in messages]
+
+        async def enough() -> list[Any]:
+            events = await found()
+            return events if len(events) >= number else []
+
+        return await eventually(enough, timeout=20)
 
 
 @asynccontextmanager

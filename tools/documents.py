@@ -45,7 +45,7 @@ def _listeners() -> dict[str, list[str]]:
         consumers = importlib.import_module(f"services.{service}.consumers")
         # Only the table is read: nothing is consumed, so nothing has to be wired.
         blank = consumers.Consumers.__new__(consumers.Consumers)
-        for subscription in blank.subscriptions():
+        for subscription in (s for s in blank.subscriptions() if s.handle is not None):
             listeners[subscription.event.DESCRIPTOR.full_name].append(service)
     return listeners
 

@@ -16,9 +16,6 @@ UNBOUNDED = 30.0
 PATIENCE = 10.0
 """Seconds such a call, or a stream, waits for a peer."""
 
-Alive = Callable[[UUID | None, datetime | None], bool]
-"""Whether a session that was valid until then still is."""
-
 
 class SignInRequired(Unauthenticated):
     """A person is needed and none is signed in."""
@@ -42,6 +39,8 @@ class Caller:
 
 
 NOBODY = Caller("")
+Alive = Callable[[Caller], bool]
+"""Whether a credential that was valid still is."""
 
 
 class Call:
@@ -101,4 +100,4 @@ class Call:
 
     def still_signed_in(self) -> bool:
         """Whether the credential of this call is neither expired nor revoked by now; streams ask it."""
-        return self._alive(self.caller.session, self.caller.expires_at)
+        return self._alive(self.caller)

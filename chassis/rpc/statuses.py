@@ -26,7 +26,7 @@ class AccountNotYetKnown(Unavailable):
 def refusal_of(error: Exception) -> Refusal | None:
     """What an error that left a handler means for the caller; None if it is a fault of ours.
 
-    Errors of Postgres and of S3 are refusals when they leave chassis.db and chassis.blobs.
+    Errors of Postgres are refusals when they leave chassis.db, those of S3 when they leave their adapter.
     """
     if isinstance(error, Refusal):
         refusal = error

@@ -54,12 +54,11 @@ def mint(
 
 
 class Revocations:
-    """Sessions that ended before their tokens; fed by SessionRevoked, consulted at each check."""
+    """Sessions and accounts that ended before their tokens; fed by identity's events, asked at each check."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until: OrderedDict[UUID, datetime] = OrderedDict()  # in about the order of their ends
-        self._accounts: dict[UUID, datetime] = {}
 
     def add(self, session: UUID, until: datetime) -> None:
         """From now on no token of `session` is valid; forgotten after `until`, when the last one expired."""
@@ -70,11 +69,15 @@ class Revocations:
         self._until.move_to_end(session)
 
     def add_account(self, account: UUID, until: datetime) -> None:
-        """From now on no token of `account` is valid."""
-        self._accounts[account] = until
+        """From now on no token of any session of `account` is valid; forgotten as a session is."""
+        self.add(account, until)  # both are random: none is ever taken for the other
 
-    def __contains__(self, session: object) -> bool:
-        return session in self._until
+    def __contains__(self, name: object) -> bool:
+        return name in self._until
+
+    def ended(self, caller: Caller) -> bool:
+        """Whether the caller's session or account has ended."""
+        return caller.session in self._until or caller.account in self._until
 
 
 class AccessTokens:
@@ -101,7 +104,7 @@ class AccessTokens:
     def known(self, token: str) -> Caller | None:
         """Who holds a token verified in the last minute and not revoked since; without awaiting."""
         kept = self._cache.get(token)
-        if kept is None or kept[1] <= self._clock.now() or kept[0].session in self._revocations:
+        if kept is None or kept[1] <= self._clock.now() or self._revocations.ended(kept[0]):
             return None
         self._cache.move_to_end(token)
         return kept[0]
@@ -113,7 +116,7 @@ class AccessTokens:
         """
         now = self._clock.now()
         caller = await self._checked(token, now)
-        if caller is None or caller.session in self._revocations:
+        if caller is None or self._revocations.ended(caller):
             return None
         self._keep(token, caller, now)
         return caller
@@ -123,9 +126,10 @@ class AccessTokens:
         if len(self._cache) > self._size:
             self._cache.popitem(last=False)
 
-    def alive(self, session: UUID | None, expires_at: datetime | None) -> bool:
+    def alive(self, caller: Caller) -> bool:
         """Whether a credential that was valid still is."""
-        return session not in self._revocations and (expires_at is None or expires_at > self._clock.now())
+        expired = caller.expires_at is not None and caller.expires_at <= self._clock.now()
+        return not expired and not self._revocations.ended(caller)
 
     async def _checked(self, token: str, now: datetime) -> Caller | None:
         try:

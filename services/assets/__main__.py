@@ -9,25 +9,24 @@ from crafiq.assets.v1 import assets_pb2
 from crafiq.assets.v1.events_pb2 import AccountErased
 from pydantic import SecretStr
 
-from chassis.blobs import BlobStore, Presigner
 from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
 from promises.standing import keep_promises
-from services.assets.adapters.buckets import Buckets
 from services.assets.adapters.licence import licence
 from services.assets.adapters.names import Names
-from services.assets.adapters.storage import Places, Storage
+from services.assets.adapters.renderer import Renderer
+from services.assets.adapters.storage import Places, opened
 from services.assets.adapters.workshop import Workshop
-from services.assets.consumers import Consumers
+from services.assets.consumers import Consumers, Objects
 from services.assets.domain import Row
 from services.assets.handler import Desk, Handler
-from services.assets.jobs import Sweeper
-from services.assets.repository import Library, Packs, Publications, Uploads
+from services.assets.jobs import Artist, Sweeper
+from services.assets.repository import Library, Packs, Publications, Renditions, Uploads, Views
 
 
 class Settings(ServiceSettings):
-    """`s3_url`: where storage is, for services and for people; `examined`: files looked at at a time."""
+    """`s3_url`: where storage is, also for people; `examined`, `drawn`: files looked at, drawn at a time."""
 
     s3_url: str
     s3_quarantine: str = "crafiq-quarantine"
@@ -36,36 +35,36 @@ class Settings(ServiceSettings):
     s3_access_key: SecretStr
     s3_secret_key: SecretStr
     examined: int = 2
+    drawn: int = 1
 
 
 @asynccontextmanager
 async def compose(service: Service, settings: Settings) -> AsyncIterator[Desk]:
     """Wire the service; its connections to storage and its threads end when the block does."""
     keys = settings.s3_access_key.get_secret_value(), settings.s3_secret_key.get_secret_value()
-    presigner = Presigner(settings.s3_url, *keys, service.clock)
-    blobs, buckets = BlobStore(presigner), Buckets(settings.s3_url, *keys)
-    workshop = Workshop(settings.examined)
     places = Places(settings.s3_quarantine, settings.s3_library, settings.s3_public)
-    storage = Storage(presigner, blobs, buckets, places)
-    pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
-    db, names = service.db, Names(service.peer("identity"), service.clock)
+    names, workshop = Names(service.peer("identity"), service.clock), Workshop(settings.examined)
+    pages, db = Pages(bytes.fromhex(settings.request_key.get_secret_value())), service.db
     uploads, library, publications = Uploads(db), Library(db), Publications(db)
-    desk = Desk(
-        uploads, library, Packs(db), publications, storage, workshop, names, licence(), settings.public_url,
-        pages, service.clock, service.new_id,
-    )  # fmt: skip
-    service.offer(assets_pb2.DESCRIPTOR.services_by_name["AssetsService"], Handler(desk))
-    keep_promises(service, AccountErased)
-    service.listen(Consumers().subscriptions())
-    sweeper = Sweeper(uploads, library, publications, storage, service.clock)
-    for job in sweeper.jobs():
-        service.every(job)
-    try:
-        yield desk
-    finally:
-        workshop.close()
-        buckets.close()
-        await blobs.close()
+    renditions, views = Renditions(db), Views(db)
+    async with opened(settings.s3_url, keys, places, service.clock) as storage:
+        desk = Desk(
+            uploads, library, Packs(db), publications, renditions, views, storage, workshop, names, licence(),
+            settings.public_url, pages, service.clock, service.new_id,
+        )  # fmt: skip
+        service.offer(assets_pb2.DESCRIPTOR.services_by_name["AssetsService"], Handler(desk))
+        keep_promises(service, AccountErased, [Objects(library, storage)])
+        service.listen(Consumers().subscriptions())
+        sweeper = Sweeper(uploads, library, publications, storage, service.clock)
+        artist = Artist(renditions, library, storage, Renderer())
+        for job in (*sweeper.jobs(), *artist.jobs()):
+            service.every(job)
+        for worker in (views.run, *[artist.run] * settings.drawn):
+            service.background(worker)
+        try:
+            yield desk
+        finally:
+            workshop.close()
 
 
 async def start() -> None:

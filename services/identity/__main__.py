@@ -10,12 +10,10 @@ from secrets import token_bytes
 
 from crafiq.identity.v1 import identity_pb2
 from crafiq.identity.v1.events_pb2 import AccountErased
-from pydantic import SecretStr
 
 from chassis.clock import Clock
 from chassis.pages import Pages
 from chassis.service import Service, main
-from chassis.settings import ServiceSettings
 from promises.standing import keep_promises
 from services.identity.adapters.erasures import Erasures
 from services.identity.adapters.passwords import Passwords
@@ -29,20 +27,7 @@ from services.identity.domain.secrets import Secrets
 from services.identity.handler import Handler, Kit
 from services.identity.jobs.postman import Postman
 from services.identity.jobs.sweeps import sweeps
-
-
-class Settings(ServiceSettings):
-    """Mail goes to `smtp_host:smtp_port` from `mail_from`, over TLS unless that is this machine;
-    `token_key`, hex of 32 bytes, keys the hashes of refresh tokens and mailed tokens; `pepper_dir` is a
-    folder of this service's own, outside of every backup."""
-
-    smtp_host: str
-    smtp_port: int
-    smtp_user: str | None = None
-    smtp_password: SecretStr | None = None
-    mail_from: str = "Crafiq <no-reply@crafiq.ai>"
-    token_key: SecretStr
-    pepper_dir: Path
+from services.identity.settings import Settings
 
 
 def compose(service: Service, settings: Settings, keys: SigningKeys) -> None:

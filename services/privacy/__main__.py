@@ -15,6 +15,7 @@ from chassis.jobs import Job
 from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
+from promises.ledger import place
 from promises.standing import keep_promises
 from services.privacy.adapters import Bus, Holders, ReceiptKeys, TombstoneLedger, packaged
 from services.privacy.consumers import Consumers, Opening
@@ -40,7 +41,7 @@ async def compose(service: Service, settings: Settings, keys: ReceiptKeys) -> No
     await documents.post(packaged())
     await erasures.keep_keys(keys.public)
     holders = Holders({name: service.peer(name) for name in settings.peers}, clock)
-    ledger = TombstoneLedger(*settings.ledger(), clock, settings.tombstones_locked)
+    ledger = TombstoneLedger(*place(settings), clock, settings.tombstones_locked)
     tools = Tools(holders, Bus(service.bus, holders.names), ledger, keys)
     caseworker = Caseworker(erasures, tools, clock)
     pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))

@@ -185,11 +185,12 @@ class Caseworker:
         """Sign the supplement once a scrub came after the receipt and the last vendor's copy has ended."""
         now, since = self._clock.now(), case.signed_at or self._clock.now()
         scrub = await self._erasures.clean_scrub(since)
-        found = await self._tools.holders.verify("generation", account, case.id)
+        senders = [each.holder for each in await self._erasures.holders(case.id) if each.vendors]
+        found = [await self._tools.holders.verify(holder, account, case.id) for holder in senders]
         async with self._erasures.locked(case.id) as held:
             if held is None or held.case.state is not CaseState.RECEIPT_SIGNED:
                 return
-            if scrub is None or found.vendor_copies:
+            if scrub is None or any(each.vendor_copies for each in found):
                 held.case.wait(OPEN_ENDS, now)
             else:
                 said = supplement(held.case, held.holders, scrub, now)

@@ -10,7 +10,7 @@ BUCKET = "crafiq-public"
 KEPT_SECONDS = 300
 """A copy outside may outlive a takedown by this."""
 # Without a query: storage obeys `response-content-type` and the like.
-PATH = "/public/[0-9a-f-]+/[a-z0-9-]+"
+PATH = "/public/[0-9a-f-]+/(original|poster|thumbnail)"
 # Whoever reads is nobody here. A condition on the time would tell the second of publication.
 NOT_SENT = (
     "authorization", "cookie", "if-modified-since", "if-unmodified-since", "if-range", "origin",

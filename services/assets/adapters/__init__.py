@@ -1,1 +1,1 @@
-"""The outside of assets: object storage, and the threads in which files are looked at."""
+"""The outside of assets: object storage, threads in which files are looked at, processes that draw them."""

@@ -15,7 +15,7 @@ from minio.commonconfig import CopySource
 from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
 
-from chassis.blobs import BlobMissing, StorageUnavailable
+from services.assets.adapters.blobs import BlobMissing, StorageUnavailable
 
 T = TypeVar("T")
 MISSING = ("NoSuchKey", "NoSuchObject", "NotFound")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from services.assets.adapters.pictures import checked
@@ -25,24 +25,24 @@ class Workshop:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="workshop")
         self._free = self._room = room
         self._patience = patience
-        self._freed = asyncio.Condition()
+        self._freed = asyncio.Event()
 
     @asynccontextmanager
     async def room_for(self, size: int) -> AsyncIterator[None]:
         """Room for a file of `size` bytes until the block ends; raises LibraryBusy if none gets free."""
-        needed = min(3 * size, self._room)
+        needed = self._needed(size)
         try:
-            async with asyncio.timeout(self._patience), self._freed:
-                await self._freed.wait_for(lambda: self._free >= needed)
+            async with asyncio.timeout(self._patience):
+                while self._free < needed:
+                    self._freed.clear()
+                    await self._freed.wait()
                 self._free -= needed
         except TimeoutError:
             raise LibraryBusy from None
         try:
             yield
         finally:
-            self._free += needed
-            async with self._freed:
-                self._freed.notify_all()
+            self._give_back(needed)
 
     async def examine(self, media: MediaType, content: bytes, sha256: str) -> Content:
         """What may enter the library of `content`, which has to have that digest (lower-case hex).
@@ -50,8 +50,26 @@ class Workshop:
         Raises ContentChanged, ContentTypeMismatch, ContentDamaged, ContentUnsupported, PictureTooLarge,
         ContentTooLarge.
         """
+        looking = self._threads.submit(examined, media, content, sha256)
+        try:
+            return await asyncio.wrap_future(looking)
+        except asyncio.CancelledError:
+            if not looking.done():
+                self._keep(self._needed(len(content)), looking)
+            raise
+
+    def _needed(self, size: int) -> int:
+        return min(3 * size, self._room)
+
+    def _keep(self, needed: int, looking: Future[Content]) -> None:
+        """Who asked leaves, and gives the room back; the thread can't be stopped, and needs it to its end."""
+        self._free -= needed
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, examined, media, content, sha256)
+        looking.add_done_callback(lambda _: loop.call_soon_threadsafe(self._give_back, needed))
+
+    def _give_back(self, needed: int) -> None:
+        self._free += needed
+        self._freed.set()
 
     def close(self) -> None:
         """Let the threads go."""

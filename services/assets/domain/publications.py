@@ -73,6 +73,10 @@ class Publication(Row, table=True):
             training_eligible=asset.origin is Origin.OUTPUT and not asset.from_upload, taken_down=False,
         )  # fmt: skip
 
+    def objected(self) -> None:
+        """Its owner objects to training: it never trains a model, whatever they decide later."""
+        self.training_eligible = False
+
     @property
     def name(self) -> str:
         """`publications/{uuid}`."""
@@ -96,6 +100,7 @@ class Counts(Row, table=True):
 
     publication: UUID = plain("chosen at random", primary_key=True)
     likes: int = plain("a number")
+    views: int = plain("a number", BigInteger, sa_column_kwargs={"server_default": text("0")})
 
 
 class Like(Row, table=True):

@@ -43,6 +43,9 @@ PUBLISHED = Declaration(Category.ACTIVITY, Purpose.PUBLICATION, Basis.CONTRACT, 
 """Of what a public work was made, and whether it says who made it."""
 LIKED = Declaration(Category.ACTIVITY, Purpose.PUBLICATION, Basis.CONTRACT, ACCOUNT, DELETE)
 
+OBJECTED = Declaration(Category.ACTIVITY, Purpose.RIGHTS, Basis.LEGAL_OBLIGATION, ACCOUNT, DELETE)
+"""What a person decided about their works, as far as it has to be heeded here (GDPR Art. 21)."""
+
 _COMPLETED = Keep.until("the upload is completed or has ended", UPLOAD_OPEN)
 _REMEMBERED = Keep.until("the upload is forgotten", UPLOAD_REMEMBERED)
 FILE_NAME = Declaration(Category.CONTENT, Purpose.STORAGE, Basis.CONTRACT, _COMPLETED, DELETE)

@@ -26,7 +26,7 @@ class Inputs(At):
         """A URL for the bytes, and what they have to be."""
         account = rendering.account_id(request.account)
         asset = await self._desk.library.get(account, rendering.asset_id(request.asset))
-        url, _ = self._desk.storage.link(asset)
+        url, _ = self._desk.storage.link(asset.object)
         return assets_pb2.OpenInputResponse(
             url=url, content_type=asset.content_type, size_bytes=asset.size_bytes, sha256=asset.sha256
         )

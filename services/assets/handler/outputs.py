@@ -42,7 +42,7 @@ class Outputs(At):
     ) -> Asset:
         received = await _body(requests, header.size_bytes)
         content = await self._desk.workshop.examine(media, received, header.sha256)
-        key = await self._desk.shelve(content)
+        key = await self._desk.shelve(delivery.account, content)
         asset = Asset.made(delivery, self._desk.new_id(), content, key, self._desk.clock.now())
         return await self._desk.kept(await self._desk.library.store(delivery, asset), key)
 

@@ -13,7 +13,7 @@ from chassis import pages
 from chassis.rpc import Call
 from services.assets.domain.packs import Pack
 from services.assets.domain.refusals import UpdateMaskInvalid
-from services.assets.handler import rendering
+from services.assets.handler import rendering, showing
 from services.assets.handler.desk import At
 from services.assets.repository import THE_END
 
@@ -26,7 +26,9 @@ class Packing(At):
     async def CreatePack(self, request: assets_pb2.CreatePackRequest, call: Call) -> assets_pb2.Pack:
         """An empty pack."""
         pack = Pack.begin(call.account, request.title, self._desk.new_id(), self._desk.clock.now())
-        return rendering.filled(await self._desk.packs.create(pack, request.request_id, request))
+        return await showing.pack(
+            self._desk, await self._desk.packs.create(pack, request.request_id, request)
+        )
 
     async def ListPacks(
         self, request: assets_pb2.ListPacksRequest, call: Call
@@ -40,20 +42,21 @@ class Packing(At):
         token = (
             self._desk.pages.encode("packs", call.account, (page[-1].created_at, page[-1].id)) if more else ""
         )
-        sizes = await self._desk.packs.sizes(page)
-        shown = [rendering.pack(row, sizes.get(row.id, 0)) for row in page]
+        shown = await showing.packs(self._desk, page)
         return assets_pb2.ListPacksResponse(packs=shown, next_page_token=token)
 
     async def GetPack(self, request: assets_pb2.GetPackRequest, call: Call) -> assets_pb2.Pack:
         """One pack."""
-        return rendering.filled(await self._desk.packs.get(call.account, rendering.pack_id(request.name)))
+        return await showing.pack(
+            self._desk, await self._desk.packs.get(call.account, rendering.pack_id(request.name))
+        )
 
     async def UpdatePack(self, request: assets_pb2.UpdatePackRequest, call: Call) -> assets_pb2.Pack:
         """Another title, another order."""
         asked, named = request.pack, rendering.pack_id(request.pack.name)
         fields = _fields(request)
         if not fields:
-            return rendering.filled(await self._desk.packs.get(call.account, named))
+            return await showing.pack(self._desk, await self._desk.packs.get(call.account, named))
 
         def change(pack: Pack, there: list[UUID]) -> list[UUID]:
             pack.unchanged_since(asked.etag)
@@ -63,7 +66,7 @@ class Packing(At):
                 return there
             return pack.reordered(there, [rendering.asset_id(name) for name in asked.assets])
 
-        return rendering.filled(await self._desk.packs.change(call.account, named, change))
+        return await showing.pack(self._desk, await self._desk.packs.change(call.account, named, change))
 
     async def DeletePack(self, request: assets_pb2.DeletePackRequest, call: Call) -> Empty:
         """The pack goes, what was in it stays."""
@@ -78,7 +81,7 @@ class Packing(At):
             return [asset for asset in there if asset not in gone]
 
         named = rendering.pack_id(request.name)
-        return rendering.filled(await self._desk.packs.change(call.account, named, change))
+        return await showing.pack(self._desk, await self._desk.packs.change(call.account, named, change))
 
 
 def _fields(request: assets_pb2.UpdatePackRequest) -> set[str]:

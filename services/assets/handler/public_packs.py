@@ -15,9 +15,10 @@ from services.assets.domain.library import Asset
 from services.assets.domain.packs import Pack
 from services.assets.domain.publications import Attribution, Publication
 from services.assets.domain.refusals import AlreadyPublic, ConfirmationNeeded, PackTooLargeToPublish
-from services.assets.handler import rendering
+from services.assets.domain.renditions import PublicRendition
+from services.assets.handler import rendering, showing
 from services.assets.handler.desk import At
-from services.assets.repository import FIRST
+from services.assets.repository import FIRST, Filled
 
 PUBLISHED_AT_ONCE = 100
 """Assets that one act makes public."""
@@ -36,7 +37,7 @@ class PublicPacks(At):
         def change(pack: Pack, there: list[UUID]) -> list[UUID]:
             return pack.extended(there, more)
 
-        return rendering.filled(await self._desk.packs.change(call.account, named, change))
+        return await showing.pack(self._desk, await self._desk.packs.change(call.account, named, change))
 
     async def PublishPack(self, request: assets_pb2.PublishPackRequest, call: Call) -> assets_pb2.Pack:
         """Everything in it becomes public, then the pack is shown; asked again, it goes on where it ended."""
@@ -48,7 +49,7 @@ class PublicPacks(At):
             pack.public = True
             return there
 
-        return rendering.filled(await self._desk.packs.change(call.account, named, change))
+        return await showing.pack(self._desk, await self._desk.packs.change(call.account, named, change))
 
     async def UnpublishPack(self, request: assets_pb2.UnpublishPackRequest, call: Call) -> assets_pb2.Pack:
         """Hidden; what was public in it stays public."""
@@ -58,7 +59,7 @@ class PublicPacks(At):
             return there
 
         named = rendering.pack_id(request.name)
-        return rendering.filled(await self._desk.packs.change(call.account, named, change))
+        return await showing.pack(self._desk, await self._desk.packs.change(call.account, named, change))
 
     async def ListPublicPacks(
         self, request: assets_pb2.ListPublicPacksRequest, _call: Call
@@ -70,15 +71,17 @@ class PublicPacks(At):
         found = await self._desk.packs.public(after, size + 1)
         page, more = found[:size], found[size:]
         token = self._desk.pages.encode(LISTED, None, (page[-1].pack.id,)) if more else ""
-        shown = [
-            assets_pb2.PublicPack(
-                name=each.pack.name,
-                title=each.pack.title,
-                publications=[f"publications/{work}" for work in each.assets],
-            )
-            for each in page
-        ]
+        covers = await self._desk.packs.public_covers([each.pack.id for each in page])
+        shown = [self._as_everyone_sees(each, covers.get(each.pack.id)) for each in page]
         return assets_pb2.ListPublicPacksResponse(packs=shown, next_page_token=token)
+
+    def _as_everyone_sees(self, filled: Filled, cover: PublicRendition | None) -> assets_pb2.PublicPack:
+        message = assets_pb2.PublicPack(name=filled.pack.name, title=filled.pack.title)
+        message.publications.extend(f"publications/{work}" for work in filled.assets)
+        if cover is not None:
+            url = rendering.public_url(self._desk.public_url, cover.publication, cover.kind)
+            message.cover.CopyFrom(rendering.rendition(cover, url))
+        return message
 
     async def _publish(
         self,
@@ -99,8 +102,8 @@ class PublicPacks(At):
     async def _make_public(self, asset: Asset, attribution: Attribution) -> None:
         desk = self._desk
         made = Publication.of(asset, attribution, desk.licence, desk.new_id(), desk.clock.now())
-        await desk.copy(asset, made)
+        copied = await desk.copy(asset, made)
         try:
-            await desk.publications.add(made)
+            await desk.publications.add(made, copied)
         except AlreadyPublic:  # somebody was faster
             await desk.publications.abandon(made.id)

@@ -11,6 +11,7 @@ from chassis import pages
 from chassis.rpc import Call
 from services.assets.domain.publications import Attribution, Publication
 from services.assets.domain.refusals import ConfirmationNeeded
+from services.assets.domain.renditions import Rendition
 from services.assets.handler import rendering
 from services.assets.handler.desk import At
 from services.assets.repository import FIRST, Shown
@@ -30,9 +31,10 @@ class Publishing(At):
         made = Publication.of(
             asset, attribution, self._desk.licence, self._desk.new_id(), self._desk.clock.now()
         )
+        copied: list[Rendition] = []
         if await self._desk.publications.of_asset(call.account, asset.id) is None:
-            await self._desk.copy(asset, made)
-        published = await self._desk.publications.publish(made, request.request_id, request)
+            copied = await self._desk.copy(asset, made)
+        published = await self._desk.publications.publish(made, copied, request.request_id, request)
         if published != made.id:
             await self._desk.publications.abandon(made.id)
         return await self._shown(await self._desk.publications.get(published), call)
@@ -55,9 +57,12 @@ class Publishing(At):
     async def GetPublication(
         self, request: assets_pb2.GetPublicationRequest, call: Call
     ) -> assets_pb2.Publication:
-        """One work."""
+        """One work; that somebody else than its owner looked at it is counted, and nothing more."""
         publication = rendering.publication_id(request.name)
-        return await self._shown(await self._desk.publications.get(publication), call)
+        message = await self._shown(await self._desk.publications.get(publication), call)
+        if not message.mine:
+            self._desk.views.saw(publication)
+        return message
 
     async def LikePublication(
         self, request: assets_pb2.LikePublicationRequest, call: Call

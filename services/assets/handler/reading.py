@@ -13,7 +13,7 @@ from chassis.rpc import Call
 from services.assets.domain.library import Origin
 from services.assets.domain.media import MediaKind
 from services.assets.domain.refusals import UpdateMaskInvalid
-from services.assets.handler import rendering
+from services.assets.handler import rendering, showing
 from services.assets.handler.desk import At
 from services.assets.repository import THE_END, Filter
 
@@ -34,12 +34,13 @@ class Reading(At):
         token = (
             self._desk.pages.encode(listed, call.account, (page[-1].created_at, page[-1].id)) if more else ""
         )
-        shown = [rendering.asset(row) for row in page]
+        shown = await showing.assets(self._desk, page)
         return assets_pb2.ListAssetsResponse(assets=shown, next_page_token=token)
 
     async def GetAsset(self, request: assets_pb2.GetAssetRequest, call: Call) -> assets_pb2.Asset:
         """One asset."""
-        return rendering.asset(await self._desk.library.get(call.account, rendering.asset_id(request.name)))
+        found = await self._desk.library.get(call.account, rendering.asset_id(request.name))
+        return await showing.asset(self._desk, found)
 
     async def UpdateAsset(self, request: assets_pb2.UpdateAssetRequest, call: Call) -> assets_pb2.Asset:
         """Another title."""
@@ -48,11 +49,12 @@ class Reading(At):
             if path not in {"title", "*"}:
                 raise UpdateMaskInvalid(path=path)
         if not request.update_mask.paths and not request.asset.title:
-            return rendering.asset(await self._desk.library.get(call.account, asset))
+            found = await self._desk.library.get(call.account, asset)
+            return await showing.asset(self._desk, found)
         changed = await self._desk.library.rename(
             call.account, asset, request.asset.title, request.asset.etag
         )
-        return rendering.asset(changed)
+        return await showing.asset(self._desk, changed)
 
     async def DeleteAsset(
         self, request: assets_pb2.DeleteAssetRequest, call: Call
@@ -76,7 +78,7 @@ class Reading(At):
     ) -> assets_pb2.DownloadAssetResponse:
         """A URL that saves the bytes under the asset's title."""
         asset = await self._desk.library.get(call.account, rendering.asset_id(request.name))
-        url, expires_at = self._desk.storage.link(asset, saved_as=asset.disposition)
+        url, expires_at = self._desk.storage.link(asset.object, saved_as=asset.disposition)
         response = assets_pb2.DownloadAssetResponse(url=url)
         response.expires_at.FromDatetime(expires_at)
         return response

@@ -11,6 +11,7 @@ from services.assets.adapters.storage import ORIGINAL
 from services.assets.domain.library import Asset
 from services.assets.domain.packs import Pack
 from services.assets.domain.refusals import AssetNotFound, PackNotFound, PublicationNotFound, UploadNotFound
+from services.assets.domain.renditions import WEBP, PublicRendition, Rendition
 from services.assets.repository import Filled, Shown
 
 
@@ -90,17 +91,35 @@ def filled(found: Filled) -> assets_pb2.Pack:
     return message
 
 
-def publication(shown: Shown, public_url: str) -> assets_pb2.Publication:
-    """A public work as everyone sees it; its URLs begin with `public_url`."""
+def rendition(row: Rendition | PublicRendition, url: str) -> assets_pb2.Rendition:
+    """A thumbnail or a poster."""
+    return assets_pb2.Rendition(
+        kind=row.kind,
+        url=url,
+        content_type=WEBP.name,
+        size_bytes=row.size_bytes,
+        width=row.width,
+        height=row.height,
+    )
+
+
+def public_url(begins: str, publication: UUID, kind: str) -> str:
+    """Where everyone reads a rendition of a public work; `begins` is the address of the gateway."""
+    return f"{begins}/public/{publication}/{kind}"
+
+
+def publication(shown: Shown, begins: str) -> assets_pb2.Publication:
+    """A public work as everyone sees it; its URLs begin with `begins`."""
     row = shown.publication
     original = assets_pb2.Rendition(
         kind=ORIGINAL,
-        url=f"{public_url}/public/{row.id}/{ORIGINAL}",
+        url=public_url(begins, row.id, ORIGINAL),
         content_type=row.content_type,
         size_bytes=row.size_bytes,
         width=row.width,
         height=row.height,
     )
+    drawn = shown.renditions
     return assets_pb2.Publication(
         name=row.name,
         kind=assets_pb2.MediaKind.Value(row.kind),
@@ -108,7 +127,8 @@ def publication(shown: Shown, public_url: str) -> assets_pb2.Publication:
         sha256=row.sha256,
         licence_version=row.licence_version,
         licence_sha256=row.licence_sha256,
-        training_eligible=row.training_eligible,
+        training_eligible=shown.training_eligible,
         likes=shown.likes,
-        renditions=[original],
+        views=shown.views,
+        renditions=[original, *(rendition(each, public_url(begins, row.id, each.kind)) for each in drawn)],
     )

@@ -7,8 +7,9 @@ from crafiq.assets.v1 import assets_pb2
 from chassis.errors import Refusal
 from chassis.rpc import Call
 from services.assets.domain.library import Asset
+from services.assets.domain.shelves import key_on_shelf
 from services.assets.domain.uploads import Declared, Upload
-from services.assets.handler import rendering
+from services.assets.handler import rendering, showing
 from services.assets.handler.desk import At
 
 
@@ -18,7 +19,8 @@ class Uploading(At):
     async def CreateUpload(self, request: assets_pb2.CreateUploadRequest, call: Call) -> assets_pb2.Upload:
         """Check what is declared, keep the upload, say where to put the bytes."""
         declared = Declared(request.filename, request.content_type, request.size_bytes, request.sha256)
-        ids = self._desk.new_id(), self._desk.new_id(), self._desk.new_id()
+        new_id = self._desk.new_id
+        ids = new_id(), key_on_shelf(call.account, new_id()), new_id()
         upload = Upload.open(call.account, declared, ids, self._desk.clock.now())
         return self._place(await self._desk.uploads.open(upload, request.request_id, request))
 
@@ -26,8 +28,10 @@ class Uploading(At):
         """Look at the bytes, write what may stay into the library, commit the asset, empty the quarantine."""
         upload = await self._desk.uploads.get(call.account, rendering.upload_id(request.name))
         if upload.completed_at is None:
-            return rendering.asset(await self._take_in(upload.not_refused()))
-        return rendering.asset(await self._desk.library.get(upload.account, upload.asset))
+            asset = await self._take_in(upload.not_refused())
+        else:
+            asset = await self._desk.library.get(upload.account, upload.asset)
+        return await showing.asset(self._desk, asset)
 
     def _place(self, upload: Upload) -> assets_pb2.Upload:
         now = self._desk.clock.now()
@@ -46,7 +50,7 @@ class Uploading(At):
             except Refusal as refusal:
                 await self._refuse(upload, refusal)
                 raise
-            key, now = await self._desk.shelve(content), self._desk.clock.now()
+            key, now = await self._desk.shelve(upload.account, content), self._desk.clock.now()
         asset = Asset.brought(upload, content, key, now)
         upload.complete(now)
         kept = await self._desk.kept(await self._desk.library.take_in(upload, asset), key)

@@ -15,6 +15,8 @@ from chassis.db import Contended, Database, Statement, Transaction, scalar
 from services.assets.domain.library import Asset, Delivery, Edge, Origin, StoredObject
 from services.assets.domain.media import MediaKind
 from services.assets.domain.refusals import AssetNotFound, UploadNotFound
+from services.assets.domain.renditions import Rendering
+from services.assets.domain.shelves import bounds
 from services.assets.domain.uploads import Upload
 from services.assets.repository.uploads import UPLOAD_LOCKED
 
@@ -60,11 +62,15 @@ LOOSE = Statement(
     scalar,
 )
 FORGET = Statement(text("DELETE FROM objects WHERE key = ANY(:keys) AND asset IS NULL"))
-# Rows are counted before they cascade: the asset, its lineage, its places in packs.
+FORGET_SHELF = Statement(text("DELETE FROM objects WHERE key BETWEEN :least AND :greatest AND asset IS NULL"))
+# Rows are counted before they cascade: the asset, its lineage, its places in packs, its renditions and
+# that they were to be drawn.
 OF_ASSET = Statement(
     text(
         "SELECT 1 + (SELECT count(*) FROM lineage WHERE output = :asset OR input = :asset) "
         "+ (SELECT count(*) FROM pack_items WHERE asset = :asset)"
+        "+ (SELECT count(*) FROM renditions WHERE asset = :asset)"
+        "+ (SELECT count(*) FROM renderings WHERE asset = :asset)"
     ),
     scalar,
 )
@@ -190,6 +196,7 @@ class Library:
         await tx.insert(asset)
         if not await tx.execute(SHELVE, owner=asset.id, object_key=asset.object):
             raise Contended  # swept away: it took ten minutes to write
+        await tx.insert(Rendering.of_asset(asset.id, asset.created_at))
 
     async def store(self, delivery: Delivery, asset: Asset) -> Asset:
         """Commit an Output with its object and lineage; answers the one that is there if it came before."""
@@ -211,6 +218,11 @@ class Library:
     async def loose(self, noted_before: datetime, most: int) -> list[UUID]:
         """Keys of objects that lost their asset, or were noted before a time and never had one."""
         return await self._db.all(LOOSE, noted_before=noted_before, most=most)
+
+    async def forget_shelf(self, account: UUID) -> None:
+        """The objects of somebody who was erased are gone."""
+        least, greatest = bounds(account)
+        await self._db.execute(FORGET_SHELF, least=least, greatest=greatest)
 
     async def forget(self, keys: Sequence[UUID]) -> None:
         """These objects are gone."""

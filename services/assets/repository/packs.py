@@ -12,10 +12,12 @@ from sqlalchemy import bindparam, select, text
 from sqlmodel import col
 
 from chassis.db import Contended, Database, Record, Statement, Transaction, scalar
+from promises import subjects
 from services.assets.domain.library import Asset
 from services.assets.domain.packs import PACKS_AT_MOST, Pack
 from services.assets.domain.refusals import AssetNotFound, PackNotFound, PacksTooMany
-from services.assets.repository.uploads import LOCK_SUBJECT
+from services.assets.domain.renditions import PublicRendition, Rendition
+from services.assets.repository.renditions import public_rendition_of, rendition_of
 
 _PACK = select(Pack).where(col(Pack.id) == bindparam("pack"), col(Pack.account) == bindparam("owner"))
 PACK = Statement(_PACK, Pack)
@@ -59,6 +61,22 @@ WORKS = Statement(
         "WHERE pack_items.pack = ANY(:packs) AND NOT taken_down ORDER BY pack_items.position, publications.id"
     )
 )
+COVERS = Statement(
+    text(
+        "SELECT DISTINCT ON (pack) pack AS of_pack, renditions.* "
+        "FROM pack_items JOIN renditions USING (asset) WHERE pack = ANY(:packs) AND kind = 'thumbnail' "
+        "ORDER BY pack, position, asset"
+    )
+)
+PUBLIC_COVERS = Statement(
+    text(
+        "SELECT DISTINCT ON (pack) pack AS of_pack, publication_renditions.* "
+        "FROM pack_items JOIN publications USING (asset) "
+        "JOIN publication_renditions ON publication_renditions.publication = publications.id "
+        "WHERE pack = ANY(:packs) AND NOT taken_down AND publication_renditions.kind = 'thumbnail' "
+        "ORDER BY pack, position, publications.id"
+    )
+)
 UNPUBLISHED = Statement(
     text(
         "SELECT assets.* FROM assets WHERE id = ANY(:ids) AND account = :owner "
@@ -95,7 +113,7 @@ class Packs:
         async with self._db.transaction() as tx:
             earlier = await tx.replay(pack.account, request_id, request, result=pack.name)
             if earlier is None:
-                await tx.first(LOCK_SUBJECT, account=pack.account)
+                await subjects.hold(tx, pack.account)
                 if await tx.one(COUNT, account=pack.account) >= PACKS_AT_MOST:
                     raise PacksTooMany(limit=PACKS_AT_MOST)
                 await tx.insert(pack)
@@ -118,6 +136,16 @@ class Packs:
         """How many assets are in each of them; those that are empty are left out."""
         rows: list[Record] = await self._db.all(SIZES, packs=[pack.id for pack in packs])
         return {row["pack"]: row["items"] for row in rows}
+
+    async def covers(self, packs: Sequence[UUID]) -> dict[UUID, Rendition]:
+        """The thumbnail that stands for each of these packs, if there is one."""
+        found = await self._db.all(COVERS, packs=list(packs))
+        return {record["of_pack"]: rendition_of(record) for record in found}
+
+    async def public_covers(self, packs: Sequence[UUID]) -> dict[UUID, PublicRendition]:
+        """The thumbnail that everyone may see, of each of these packs, if there is one."""
+        found = await self._db.all(PUBLIC_COVERS, packs=list(packs))
+        return {record["of_pack"]: public_rendition_of(record) for record in found}
 
     async def change(self, account: UUID, pack: UUID, change: Change) -> Filled:
         """Let its owner change a pack; what is in a public one has to be public.

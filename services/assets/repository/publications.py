@@ -10,10 +10,15 @@ from uuid import UUID
 from google.protobuf.message import Message
 from sqlalchemy import text
 
-from chassis.db import Contended, Database, Statement, Transaction, scalar
+from chassis.db import Contended, Database, Record, Statement, Transaction, scalar
+from promises import subjects
 from services.assets.domain.publications import Copying, Counts, Publication
 from services.assets.domain.refusals import AlreadyPublic, AssetNotFound, PublicationNotFound
+from services.assets.domain.renditions import PublicRendition, Rendering, Rendition
+from services.assets.repository import training
 from services.assets.repository.library import ASSET_LOCKED
+from services.assets.repository.renditions import OF_ASSET as RENDITIONS
+from services.assets.repository.renditions import OF_PUBLICATIONS
 
 PUBLICATION = Statement(
     text("SELECT * FROM publications WHERE id = :publication AND NOT taken_down"), Publication
@@ -29,7 +34,15 @@ PAGE = Statement(
     ),
     Publication,
 )
-COUNTS = Statement(text("SELECT * FROM publication_counts WHERE publication = ANY(:publications)"), Counts)
+SINCE = Statement(
+    text(
+        """
+        SELECT publication, likes, views, EXISTS (SELECT FROM training_withdrawn AS withdrawn
+          WHERE withdrawn.publication = counts.publication) AS withdrawn
+        FROM publication_counts AS counts WHERE publication = ANY(:publications)
+        """
+    )
+)
 LIKE = Statement(
     text(
         """
@@ -69,12 +82,24 @@ FORGET = Statement(text("DELETE FROM copying WHERE publication = ANY(:publicatio
 FIRST = UUID(int=0)
 
 
+# Not settled, or not even noted.
+UNSETTLED = Statement(
+    text("SELECT NOT EXISTS (SELECT FROM renderings WHERE id = :asset AND due IS NULL)"), scalar
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A publication, and how many like it."""
+    """A publication, and what came since: likes, views, renditions.
+
+    It may not train a model if its owner objected since.
+    """
 
     publication: Publication
     likes: int
+    views: int
+    training_eligible: bool
+    renditions: tuple[PublicRendition, ...] = ()
 
 
 class Publications:
@@ -103,8 +128,12 @@ class Publications:
         """Public bytes are about to be written for this publication."""
         await self._db.insert(Copying(publication=publication, noted_at=now, abandoned=False))
 
-    async def publish(self, made: Publication, request_id: str, request: Message) -> UUID:
+    async def publish(
+        self, made: Publication, copied: Sequence[Rendition], request_id: str, request: Message
+    ) -> UUID:
         """Commit a publication whose bytes are there; answers its id, or that which this request made before.
+
+        `copied` are the renditions of its asset that are there as well.
 
         Raises AlreadyPublic, AssetNotFound if the asset went meanwhile, RequestIdReused, SubjectUnknown.
         """
@@ -112,24 +141,35 @@ class Publications:
         async with self._db.transaction() as tx:
             earlier = await tx.replay(made.account, request_id, request, result=made.name)
             if earlier is None:
-                await self._commit(tx, made, made.account)
+                await self._commit(tx, made, made.account, copied)
         return made.id if earlier is None else UUID(earlier.removeprefix("publications/"))
 
-    async def add(self, made: Publication) -> None:
+    async def add(self, made: Publication, copied: Sequence[Rendition]) -> None:
         """Commit a publication as part of a larger act; raises AlreadyPublic, AssetNotFound."""
         assert made.account is not None
         async with self._db.transaction() as tx:
-            await self._commit(tx, made, made.account)
+            await self._commit(tx, made, made.account, copied)
 
-    async def _commit(self, tx: Transaction, made: Publication, owner: UUID) -> None:
+    async def _commit(
+        self, tx: Transaction, made: Publication, owner: UUID, copied: Sequence[Rendition]
+    ) -> None:
+        await subjects.hold(tx, owner)
+        if await training.objected(tx, owner):
+            made.objected()
         if await tx.first(ASSET_LOCKED, asset=made.asset, owner=owner) is None:
             raise AssetNotFound(asset=f"assets/{made.asset}")
-        if there := await tx.first(OF_ASSET, asset=made.asset, owner=owner):
-            raise AlreadyPublic(asset=f"assets/{made.asset}", publication=there.name)
+        if earlier := await tx.first(OF_ASSET, asset=made.asset, owner=owner):
+            raise AlreadyPublic(asset=f"assets/{made.asset}", publication=earlier.name)
         if not await tx.execute(COPIED, publication=made.id):
             raise Contended  # swept away: it took ten minutes to copy
         await tx.insert(made)
-        await tx.insert(Counts(publication=made.id, likes=0))
+        await tx.insert(Counts(publication=made.id, likes=0, views=0))
+        for rendition in copied:
+            await tx.insert(PublicRendition.copied(made.id, rendition))
+        # Whoever draws for the asset waits for its lock: what is not there now is shown later.
+        there = await tx.all(RENDITIONS, asset=made.asset)
+        more = len(there) > len(copied) or await tx.one(UNSETTLED, asset=made.asset)
+        await tx.insert(Rendering.of_publication(made.id, self._db.clock.now() if more else None))
 
     async def like(self, account: UUID, publication: UUID) -> Shown:
         """Count a person's like once; raises PublicationNotFound, SubjectUnknown."""
@@ -160,6 +200,14 @@ class Publications:
         await self._db.execute(FORGET, publications=list(publications))
 
     async def _counted(self, found: list[Publication]) -> list[Shown]:
-        counts = await self._db.all(COUNTS, publications=[each.id for each in found])
-        likes = {each.publication: each.likes for each in counts}
-        return [Shown(each, likes.get(each.id, 0)) for each in found]
+        ids = [each.id for each in found]
+        since = {row["publication"]: row for row in await self._db.all(SINCE, publications=ids)}
+        renditions: dict[UUID, list[PublicRendition]] = {own: [] for own in ids}
+        for rendition in await self._db.all(OF_PUBLICATIONS, publications=ids):
+            renditions[rendition.publication].append(rendition)
+        return [_shown(each, since[each.id], renditions[each.id]) for each in found]
+
+
+def _shown(publication: Publication, since: Record, renditions: list[PublicRendition]) -> Shown:
+    eligible = publication.training_eligible and not since["withdrawn"]
+    return Shown(publication, since["likes"], since["views"], eligible, tuple(renditions))

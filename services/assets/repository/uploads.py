@@ -11,15 +11,12 @@ from sqlalchemy import bindparam, select, text
 from sqlmodel import col
 
 from chassis.db import Database, Statement, scalar
+from promises import subjects
+from promises.retention import ending, in_batches
 from services.assets.domain.refusals import UploadExpired, UploadNotFound, UploadsTooMany
 from services.assets.domain.rows import UPLOAD_OPEN
 from services.assets.domain.uploads import OPEN_AT_MOST, Upload
 
-# Two uploads that one person opens at once are counted one after the other. This lock is not in the
-# way of those who add rows for the person.
-LOCK_SUBJECT = Statement(
-    text("SELECT account FROM subjects WHERE account = :account FOR NO KEY UPDATE"), scalar
-)
 OPEN_UPLOADS = Statement(
     text(
         "SELECT count(*) FROM uploads WHERE account = :account AND opened_at > :since "
@@ -32,15 +29,12 @@ _UPLOAD = select(Upload).where(
 )
 UPLOAD = Statement(_UPLOAD, Upload)
 UPLOAD_LOCKED = Statement(_UPLOAD.with_for_update(), Upload)
-END_UPLOADS = Statement(
-    text(
-        "DELETE FROM uploads WHERE (opened_at <= :opened_before AND completed_at IS NULL) "
-        "OR opened_at <= :completed_before"
-    )
+END_UPLOADS = ending(
+    "uploads", "(opened_at <= :opened_before AND completed_at IS NULL) OR opened_at <= :completed_before"
 )
 WANTED = Statement(
     text(
-        "SELECT quarantine::text FROM uploads WHERE quarantine::text = ANY(:keys) "
+        "SELECT quarantine FROM uploads WHERE quarantine = ANY(:keys) "
         "AND completed_at IS NULL AND refusal IS NULL"
     ),
     scalar,
@@ -61,7 +55,8 @@ class Uploads:
         async with self._db.transaction() as tx:
             earlier = await tx.replay(upload.account, request_id, request, result=upload.name)
             if earlier is None:
-                await tx.first(LOCK_SUBJECT, account=upload.account)
+                # Two that one person opens at once are counted one after the other.
+                await subjects.hold(tx, upload.account)
                 since = upload.opened_at - UPLOAD_OPEN
                 if await tx.one(OPEN_UPLOADS, account=upload.account, since=since) >= OPEN_AT_MOST:
                     raise UploadsTooMany(limit=OPEN_AT_MOST)
@@ -87,8 +82,10 @@ class Uploads:
 
     async def end(self, *, opened_before: datetime, completed_before: datetime) -> None:
         """Forget uploads: those not completed, opened before a time; all, opened before another."""
-        await self._db.execute(END_UPLOADS, opened_before=opened_before, completed_before=completed_before)
+        await in_batches(
+            self._db, END_UPLOADS, opened_before=opened_before, completed_before=completed_before
+        )
 
-    async def wanted(self, keys: Sequence[str]) -> set[str]:
+    async def wanted(self, keys: Sequence[UUID]) -> set[UUID]:
         """Which of these keys in quarantine belong to an open upload."""
         return set(await self._db.all(WANTED, keys=list(keys)))

@@ -6,10 +6,10 @@ written with it: a state without its number and its place in the stream does not
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index, Text, text
+from sqlalchemy import Date, DateTime, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from promises.inventory import (
@@ -60,6 +60,21 @@ class Transition(Row, table=True):
     note: str = plain("one of our sentences; nobody's words are in it", Text)
     outputs: int = plain("a number")
     create_time: datetime = DEED.column(TIME)
+
+
+class Ending(Row, table=True):
+    """That a job has ended, and at which price, for a hold that nobody ended; stays when the job goes."""
+
+    __tablename__ = "outcomes"
+
+    id: UUID = plain("the random name of a job; whose it was is nowhere but in the job", primary_key=True)
+    charged_credits: int = plain("a number: the price of what was delivered")
+    day: date = plain("when it ended, to the day", Date, index=True)
+
+    @classmethod
+    def of(cls, job: Job, now: datetime) -> Ending:
+        """What stays of a job that ends now."""
+        return cls(id=job.id, charged_credits=job.charged_credits, day=now.date())
 
 
 class Job(Row, table=True):

@@ -1,4 +1,4 @@
-"""Ending a generation early, deleting one that has ended, and saying to billing how one ended."""
+"""Ending a generation early, deleting one that has ended, and saying to billing that one has ended."""
 
 from __future__ import annotations
 
@@ -31,5 +31,6 @@ class Ending(At):
     async def GetOutcome(
         self, request: generation_pb2.GetOutcomeRequest, _call: Call
     ) -> generation_pb2.Outcome:
-        """How a job ended, and at which price."""
-        return rendering.outcome(await self._desk.jobs.anybodys(generation_id(request.generation)))
+        """Whether a job has ended, and at which price; nothing else about it."""
+        generation = generation_id(request.generation)
+        return rendering.outcome(generation, await self._desk.jobs.price(generation))

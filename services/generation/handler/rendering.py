@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from uuid import UUID
 
 from crafiq.generation.v1 import generation_pb2
 from google.protobuf import json_format
@@ -59,12 +60,12 @@ def receipt(removed: Removed) -> generation_pb2.GenerationReceipt:
     )
 
 
-def outcome(job: Job) -> generation_pb2.Outcome:
-    """What became of it, as billing has to know."""
-    state = generation_pb2.State.Value(JobState(job.state).outside)
-    return generation_pb2.Outcome(
-        generation=generation_name(job.id), state=state, credits=job.charged_credits
-    )
+def outcome(generation: UUID, price: int | None) -> generation_pb2.Outcome:
+    """What billing has to know; `price` is None while it is under way."""
+    name = generation_name(generation)
+    if price is None:
+        return generation_pb2.Outcome(generation=name, state=generation_pb2.RUNNING)
+    return generation_pb2.Outcome(generation=name, credits=price)
 
 
 def egress(row: Egress) -> generation_pb2.Egress:

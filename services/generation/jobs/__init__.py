@@ -3,7 +3,7 @@
 from services.generation.jobs.delivery import Delivery
 from services.generation.jobs.purging import VendorCopies
 from services.generation.jobs.queue import Queue
-from services.generation.jobs.recovery import Recovery
+from services.generation.jobs.recovery import periodic
 from services.generation.jobs.work import Work
 
-__all__ = ["Delivery", "Queue", "Recovery", "VendorCopies", "Work"]
+__all__ = ["Delivery", "Queue", "VendorCopies", "Work", "periodic"]

@@ -16,6 +16,7 @@ from services.generation.domain import (
     Attempt,
     AttemptState,
     Egress,
+    Ending,
     GenerationNotFound,
     GenerationUnderWay,
     Job,
@@ -45,6 +46,7 @@ NEWEST: Place = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 OLDEST: Place = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 
+ENDINGS_KEPT = timedelta(days=30)
 POLL_SECONDS = 0.25
 
 
@@ -100,7 +102,7 @@ class Held:
         await self.tx.insert(VendorCopy.of(egress))
 
     async def record(self, step: Transition) -> None:
-        """Write the job's new state and its place in the stream, and the attempt; announce the end."""
+        """Write the job's state, its place in the stream and the attempt; keep the end, and announce it."""
         await self.tx.execute(sql.SAVE_JOB, job=self.job.id, **sql.changed(self.job))
         await self.tx.insert(step)
         if self.attempt is not None:
@@ -109,6 +111,8 @@ class Held:
             await self.tx.update(self._egress)
         event = announcement(self.job)
         if event is not None:
+            end = Ending.of(self.job, step.create_time)
+            await self.tx.execute(sql.KEEP_END, job=end.id, price=end.charged_credits, on=end.day)
             self.tx.emit(event)
 
 
@@ -133,12 +137,16 @@ class Jobs:
             raise GenerationNotFound(generation=generation_name(generation))
         return job
 
-    async def anybodys(self, generation: UUID) -> Job:
-        """A job, whoever's it is; raises GenerationNotFound."""
+    async def price(self, generation: UUID) -> int | None:
+        """What a job cost, whoever's it is or was; None while it is under way. Raises GenerationNotFound."""
         job = await self._db.first(sql.ANYBODYS, generation=generation)
-        if job is None:
+        if job is not None:
+            return job.charged_credits if job.ended else None
+        # It may have been deleted this moment; its end was written before.
+        end = await self._db.first(sql.ENDED, generation=generation)
+        if end is None:
             raise GenerationNotFound(generation=generation_name(generation))
-        return job
+        return end.charged_credits
 
     async def page(self, owner: UUID, states: Sequence[JobState], before: Place, most: int) -> list[Job]:
         """A person's jobs in `states` that are older than `before`, newest first."""
@@ -242,6 +250,10 @@ class Jobs:
     async def overdue(self) -> list[tuple[UUID, UUID]]:
         """(job, account) of jobs whose fate stayed unknown until their deadline."""
         return await self._db.all(sql.OVERDUE, now=self.now())
+
+    async def forget(self) -> int:
+        """Remove the ends that nobody asks about any more; answers how many."""
+        return await self._db.execute(sql.FORGET_ENDINGS, before=self.now().date() - ENDINGS_KEPT)
 
     async def follow(self) -> None:
         """Tell watchers in this process what other processes changed, until cancelled: one query a poll."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from sqlalchemy import ARRAY, Text, Uuid, and_, bindparam, delete, func, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
 
 from chassis.db import Record, Statement, scalar
-from services.generation.domain import Attempt, Egress, Job, Row, Transition
+from services.generation.domain import Attempt, Egress, Ending, Job, Row, Transition
 
 _TABLES = Row.metadata.tables
 JOBS, STEPS, ATTEMPTS = _TABLES["jobs"], _TABLES["transitions"], _TABLES["attempts"]
-EGRESS, SUBJECTS = _TABLES["egress"], _TABLES["subjects"]
+EGRESS, SUBJECTS, ENDINGS = _TABLES["egress"], _TABLES["subjects"], _TABLES["outcomes"]
 
 # Constants in SQL, so that the partial indexes of these states are used.
 UNDER_WAY = text("jobs.state IN ('SUBMITTING', 'ACCEPTED', 'RUNNING', 'UNKNOWN')")
@@ -21,6 +22,14 @@ OWN = Statement(
     select(JOBS).where(JOBS.c.id == bindparam("generation"), JOBS.c.account == bindparam("owner")), Job
 )
 ANYBODYS = Statement(select(JOBS).where(JOBS.c.id == bindparam("generation")), Job)
+# Whatever comes twice, what was said first stands.
+KEEP_END: Statement[Record] = Statement(
+    insert(ENDINGS)
+    .values(id=bindparam("job"), charged_credits=bindparam("price"), day=bindparam("on"))
+    .on_conflict_do_nothing()
+)
+ENDED = Statement(select(ENDINGS).where(ENDINGS.c.id == bindparam("generation")), Ending)
+FORGET_ENDINGS: Statement[Record] = Statement(delete(ENDINGS).where(ENDINGS.c.day < bindparam("before")))
 PAGE = Statement(
     select(JOBS)
     .where(

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from chassis.clock import Clock
+from services.identity.domain.remembered import NameKind, keyed_hash
 from services.identity.domain.rows import FRAUD
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,10 @@ class Peppers:
         path = self._folder / f"{month}.key"
         return path.read_bytes() if path.exists() else None
 
-    def living(self) -> list[bytes]:
-        """All that are there, newest first."""
-        return [path.read_bytes() for path in sorted(self._folder.glob("*.key"), reverse=True)]
+    def hashes(self, kind: NameKind, name: str) -> list[bytes]:
+        """What may be kept of an address or user name: its keyed hash with each month's pepper."""
+        peppers = [path.read_bytes() for path in self._folder.glob("*.key")]
+        return [keyed_hash(pepper, kind, name) for pepper in peppers]
 
     def destroy(self) -> int:
         """Remove those whose time is over, for good; answers how many."""

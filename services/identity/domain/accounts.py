@@ -16,9 +16,9 @@ from services.identity.domain.names import display_name, user_name
 from services.identity.domain.refusals import EtagMismatch, UpdateMaskInvalid
 from services.identity.domain.rows import EMAIL, LINK, MILESTONE, MOMENT, NAME, PASSWORD, Row
 
-# A sign-up that nobody confirms is gone after this, and the mailed link ends with it.
+# A sign-up that nobody confirms is gone after this, and the mailed link ends with it. That it was asked
+# for is remembered as long, whatever became of it: asking again must not tell.
 UNVERIFIED_LIFETIME = timedelta(hours=24)
-REQUESTS_KEPT = timedelta(days=7)
 
 
 class AccountState(StrEnum):
@@ -148,12 +148,14 @@ class SignUpRequest(Row, table=True):
     """A sign-up that was answered, so that asking again answers the same (AIP-155).
 
     It has a table of its own because nobody is signed in yet: the request's id alone is the key.
-    It belongs to the new account, or to the one that has the address already.
+    It belongs to no account: a row that went with one would tell, to who asks again, that it has gone.
     """
 
     __tablename__ = "sign_up_requests"
 
     request_id: UUID = plain("a random name chosen by the client", primary_key=True)
-    account: UUID = subject(DELETE)
-    body_hash: bytes = plain("a keyed hash of the request, to recognise it")
+    account: UUID | None = plain(
+        "empty: the processes before this one still name it, and it goes when none runs", default=None
+    )
+    body_hash: bytes = plain("a keyed hash of the request, its id among it: unreadable without the key")
     create_time: datetime = plain("when it was answered", MOMENT, index=True)

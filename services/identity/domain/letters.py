@@ -42,7 +42,8 @@ TEMPLATES: Mapping[MailKind, Template] = {
         (
             "On {when} somebody signed up for Crafiq with this address, from {device}.",
             "If that was you, confirm the address until {until}. The account can be used from then on.",
-            "If it was not you, do nothing: without the confirmation everything about it is deleted by then.",
+            "If it was not you, do not open the link: whoever signed up chose the password.",
+            "Without the confirmation everything about it is deleted by then.",
         ),
         "Confirm my address",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 
 # The first that occurs wins, so the more special stand first: Edge and Opera call themselves
 # Chrome, Chrome calls itself Safari, Android calls itself Linux.
@@ -53,3 +53,9 @@ def network_address(text: str) -> str:
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(address)
+
+
+def network(text: str) -> str:
+    """The network of an address, /24 or /48: what one party can be expected to have; empty for no address."""
+    address = network_address(text)
+    return str(ip_network((address, 48 if ":" in address else 24), strict=False)) if address else ""

@@ -68,9 +68,9 @@ class InvalidCredentials(Unauthenticated):
 
 
 class TooManyAttempts(ResourceExhausted):
-    """Too many wrong passwords for this address, whether it is known or not."""
+    """Too many guesses at a password: of this address, whether it is known or not, or of this account."""
 
-    sentence = "Too many attempts with this address; try again in {seconds} seconds."
+    sentence = "Too many attempts; try again in {seconds} seconds."
 
 
 class PasswordChecksBusy(ResourceExhausted):

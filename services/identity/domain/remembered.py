@@ -75,7 +75,7 @@ class Farewell(Row, table=True):
 
     id: UUID = plain("a random name", primary_key=True)
     recipient: str = RETAINED_RECIPIENT.column(Text)
-    create_time: datetime = plain("when the account was deleted", MOMENT)
+    create_time: datetime = plain("when the account was deleted", MOMENT, index=True)
     attempts: int = plain("how often it was handed over", default=0)
     due_at: datetime = plain("when to hand it over next", MOMENT, index=True)
     until: datetime = plain("when it is given up", MOMENT, index=True)
@@ -94,10 +94,6 @@ class Farewell(Row, table=True):
     def letter(self, public_url: str) -> Letter:
         """How it reads."""
         return write(self.kind, Occasion(self.create_time, ""), public_url)
-
-    def hopeless(self, now: datetime) -> bool:
-        """Whether it is too old to be sent at all."""
-        return now >= self.until
 
     def pause(self) -> timedelta:
         """How long to wait after a failed attempt."""

@@ -52,7 +52,7 @@ Index(
 
 
 class Throttle(Row, table=True):
-    """How often something was tried; kept until its window is over, an hour at most."""
+    """How often something was tried; kept until its hour and the pause at the end of it are over."""
 
     __tablename__ = "throttles"
 
@@ -74,8 +74,22 @@ class Limit:
     longest: timedelta
 
 
-_HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
-WRONG_PASSWORDS = Limit("password", 10, 15 * _MINUTE, timedelta(seconds=1), 15 * _MINUTE)
+_HOUR, _MINUTE, _SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
+
+
+def _guesses(purpose: str) -> Limit:
+    """Guesses at a password: 22 an hour."""
+    return Limit(purpose, 10, _HOUR, _SECOND, 15 * _MINUTE)
+
+
+# docs/adr/0011-guesses-are-counted-by-network.md. Of an address, from one network; and from all of
+# them together, which takes ten networks to use up and then lets one in each minute.
+SIGN_INS = _guesses("sign-in")
+SIGN_INS_ANYWHERE = Limit("sign-in anywhere", 200, _HOUR, _SECOND, _MINUTE)
+# Of an account: nobody but who is signed in to it can use this up.
+PROOFS = _guesses("proof")
+# Of a sign-up: nobody without its mailed token can use this up.
+CONFIRMATIONS = _guesses("confirmation password")
 # To a stranger's mailbox anyone can have mail sent by signing up with its address.
 CONFIRMATION_MAILS = Limit("confirmation", 10, _HOUR, _HOUR, _HOUR)
 SIGN_UP_NOTICES = Limit("notice", 1, _HOUR, _HOUR, _HOUR)

@@ -10,16 +10,12 @@ from google.protobuf.empty_pb2 import Empty
 from chassis import pages
 from chassis.rpc import Call
 from services.identity.domain.accounts import AccountState
-from services.identity.domain.names import comparable
-from services.identity.domain.refusals import (
-    InvalidCredentials,
-    SessionNotFound,
-    TooManyAttempts,
-)
-from services.identity.domain.security import WRONG_PASSWORDS, SecurityEvent
+from services.identity.domain.refusals import InvalidCredentials, SessionNotFound
+from services.identity.domain.security import PROOFS, SecurityEvent
 from services.identity.domain.sessions import RefreshToken, Session, tokens_end
 from services.identity.handler import cookies
 from services.identity.handler.evenly import REFUSAL_TAKES, taking_at_least
+from services.identity.handler.guessing import counted, sign_in_counted
 from services.identity.handler.kit import Kit, device, record, signed_in
 from services.identity.handler.tokens import hand_out, prove, revoked
 from services.identity.repository import accounts, security, sessions
@@ -91,9 +87,9 @@ class Sessions:
     async def Reauthenticate(
         self, request: identity_pb2.ReauthenticateRequest, call: Call
     ) -> identity_pb2.ReauthenticateResponse:
-        """Prove again who is calling; wrong passwords count as they do at sign-in."""
+        """Prove again who is calling; wrong passwords count for the account, not for its address."""
         account = await signed_in(self.kit, self.kit.db, call)
-        key = await self._counted(account.email)
+        key = await counted(self.kit, self.kit.db, PROOFS, account.name)
         known = await accounts.password_hash(self.kit.db, account.account)
         right = await self.kit.passwords.matches(known, request.password)
         event = SecurityEvent.REAUTHENTICATED if right else SecurityEvent.REAUTHENTICATION_FAILED
@@ -113,7 +109,7 @@ class Sessions:
         A sign-up that waits is refused as a stranger is: who signs up with a foreign address and then
         signs in would learn otherwise whether the address has an account.
         """
-        key = await self._counted(request.email)
+        key = await sign_in_counted(self.kit, request.email, call)
         known = await accounts.sign_in(self.kit.db, request.email)
         encoded = known.password_hash if known else None
         right = await self.kit.passwords.matches(encoded, request.password)
@@ -125,14 +121,6 @@ class Sessions:
             raise InvalidCredentials
         await security.forget_attempts(self.kit.db, key)
         return known.account
-
-    async def _counted(self, email: str) -> bytes:
-        """Count an attempt with this address, known or not; raises TooManyAttempts."""
-        key = self.kit.secrets.hash(WRONG_PASSWORDS.purpose, comparable(email))
-        wait = await security.attempt(self.kit.db, WRONG_PASSWORDS, key, self.kit.clock.now())
-        if wait is not None:
-            raise TooManyAttempts(seconds=round(wait.total_seconds()), retry_after=wait)
-        return key
 
     async def _end(self, call: Call, session: UUID, event: SecurityEvent) -> bool:
         async with self.kit.db.transaction() as tx:

@@ -53,9 +53,6 @@ class Postman:
         return len(due)
 
     async def _deliver(self, queue: Queue[Q], mail: Q) -> None:
-        if mail.hopeless(self._clock.now()):
-            await self._close(queue, mail, "given_up")
-            return
         try:
             await self._mailer.send(mail.letter(self._public_url), mail.recipient, mail.id)
         except AddressRefused:

@@ -11,9 +11,9 @@ from asyncpg import UniqueViolationError
 from sqlalchemy import ARRAY, Uuid, any_, bindparam, delete, func, select, text
 from sqlmodel import col
 
-from chassis.db import Queries, Record, RequestIdReused, Statement, Transaction, scalar
+from chassis.db import Database, Queries, Record, RequestIdReused, Statement, Transaction, scalar
+from promises.retention import ending, in_batches
 from services.identity.domain.accounts import (
-    REQUESTS_KEPT,
     UNVERIFIED_LIFETIME,
     Account,
     AccountState,
@@ -213,20 +213,13 @@ async def public_names(queries: Queries, accounts: Sequence[UUID]) -> list[Publi
 
 
 # A deleted account takes its credential, links, mails and log lines along: the keys cascade.
-PURGE_UNVERIFIED = Statement(
-    text(
-        "DELETE FROM accounts WHERE account IN ("
-        "SELECT account FROM accounts WHERE state = 'UNVERIFIED' AND create_time <= :before "
-        "LIMIT 500 FOR UPDATE SKIP LOCKED)"
-    )
-)
-EXPIRED_LINKS = Statement(text("DELETE FROM verifications WHERE expires_at <= :now"))
-OLD_REQUESTS = Statement(text("DELETE FROM sign_up_requests WHERE create_time <= :before"))
+UNCONFIRMED = ending("accounts", "state = 'UNVERIFIED' AND create_time <= :before")
+EXPIRED_LINKS = ending("verifications", "expires_at <= :now")
+OLD_REQUESTS = ending("sign_up_requests", "create_time <= :before")
 
 
-async def sweep(queries: Queries, now: datetime) -> int:
-    """Remove sign-ups that nobody confirmed (500 at most), links that ended, old request ids;
-    answers how many rows."""
-    purged = await queries.execute(PURGE_UNVERIFIED, before=now - UNVERIFIED_LIFETIME)
-    links = await queries.execute(EXPIRED_LINKS, now=now)
-    return purged + links + await queries.execute(OLD_REQUESTS, before=now - REQUESTS_KEPT)
+async def sweep(db: Database, now: datetime) -> None:
+    """End sign-ups that nobody confirmed, links that ended, and what is remembered of requests."""
+    await in_batches(db, UNCONFIRMED, before=now - UNVERIFIED_LIFETIME)
+    await in_batches(db, EXPIRED_LINKS, now=now)
+    await in_batches(db, OLD_REQUESTS, before=now - UNVERIFIED_LIFETIME)

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, select, text
 from sqlmodel import col
 
-from chassis.db import Queries, Statement, scalar
+from chassis.db import Database, Queries, Statement, scalar
+from promises.retention import ending, in_batches
 from services.identity.domain.rows import ADDRESS_COARSE_AFTER, LOGGED_FOR
 from services.identity.domain.security import Limit, SecurityEntry, Throttle
 
@@ -67,25 +68,16 @@ COARSEN = Statement(
           CAST(address AS inet), CASE family(CAST(address AS inet)) WHEN 4 THEN 24 ELSE 48 END)))
         WHERE id IN (SELECT id FROM security_log
           WHERE at <= :before AND address <> '' AND position('/' in address) = 0
-          ORDER BY at LIMIT 1000 FOR UPDATE SKIP LOCKED)
+          ORDER BY at LIMIT 500 FOR UPDATE SKIP LOCKED)
         """
     )
 )
-EXPIRE = Statement(
-    text(
-        "DELETE FROM security_log WHERE id IN ("
-        "SELECT id FROM security_log WHERE at <= :before LIMIT 1000 FOR UPDATE SKIP LOCKED)"
-    )
-)
-IDLE_THROTTLES = Statement(
-    text("DELETE FROM throttles WHERE until <= CAST(:now AS timestamptz) AND since <= :before")
-)
+OLD_ENTRIES = ending("security_log", "at <= :before")
+IDLE_THROTTLES = ending("throttles", "until <= :now AND since <= :before")
 
 
-async def sweep(queries: Queries, now: datetime) -> int:
-    """Make old addresses coarse, remove what is past its time; up to 1,000 rows each, answers how many."""
-    return (
-        await queries.execute(COARSEN, before=now - ADDRESS_COARSE_AFTER)
-        + await queries.execute(EXPIRE, before=now - LOGGED_FOR)
-        + await queries.execute(IDLE_THROTTLES, now=now, before=now - timedelta(hours=1))
-    )
+async def sweep(db: Database, now: datetime) -> None:
+    """Make old addresses coarse, end what is past its time."""
+    await in_batches(db, COARSEN, before=now - ADDRESS_COARSE_AFTER)
+    await in_batches(db, OLD_ENTRIES, before=now - LOGGED_FOR)
+    await in_batches(db, IDLE_THROTTLES, now=now, before=now - timedelta(hours=1))

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, delete, or_, select, text
+from sqlalchemy import and_, bindparam, delete, or_, select
 from sqlmodel import col
 
-from chassis.db import Queries, Statement, Transaction
+from chassis.db import Database, Queries, Statement, Transaction
 from chassis.pages import Position
+from promises.retention import ending, in_batches
 from services.identity.domain.accounts import Account
 from services.identity.domain.sessions import RefreshToken, Session
 
@@ -105,20 +106,11 @@ async def page(
     return await queries.all(NEXT_PAGE, owner=account, count=count, now=now, at_=after[0], last=after[1])
 
 
-EXPIRED = Statement(
-    text(
-        "DELETE FROM sessions WHERE id IN ("
-        "SELECT id FROM sessions WHERE expires_at <= :now LIMIT 500 FOR UPDATE SKIP LOCKED)"
-    )
-)
-EXPIRED_TOKENS = Statement(
-    text(
-        "DELETE FROM refresh_tokens WHERE token_hash IN ("
-        "SELECT token_hash FROM refresh_tokens WHERE expires_at <= :now LIMIT 500 FOR UPDATE SKIP LOCKED)"
-    )
-)
+EXPIRED = ending("sessions", "expires_at <= :now")
+EXPIRED_TOKENS = ending("refresh_tokens", "expires_at <= :now")
 
 
-async def sweep(queries: Queries, now: datetime) -> int:
-    """Remove what expired: up to 500 sessions and 500 tokens; answers how many rows."""
-    return await queries.execute(EXPIRED, now=now) + await queries.execute(EXPIRED_TOKENS, now=now)
+async def sweep(db: Database, now: datetime) -> None:
+    """End sessions and tokens that expired."""
+    await in_batches(db, EXPIRED, now=now)
+    await in_batches(db, EXPIRED_TOKENS, now=now)

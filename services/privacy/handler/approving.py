@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +15,13 @@ from chassis.db import RequestIdReused
 from chassis.rpc import Call
 from promises.erasing import Wanted
 from promises.shares import merged
-from services.privacy.domain import Case, DeletionPlanUnknown, Fates, HolderCase, Plan
+from services.privacy.domain import Case, DeletionPlanUnknown, Fates, HolderCase, Plan, Scrub
 from services.privacy.domain.plans import FATE_WORDS, sentences_with
 from services.privacy.handler.shelf import Shelf, moment
 
 
 class Approving(Shelf):
-    """PreviewDeletion, ApproveErasure, VoidErasure."""
+    """PreviewDeletion, ApproveErasure, VoidErasure, ReportScrub."""
 
     async def PreviewDeletion(
         self, _request: privacy_pb2.PreviewDeletionRequest, call: Call
@@ -62,6 +63,19 @@ class Approving(Shelf):
             if held is not None and held.case.void():
                 await self.ledger.void(erasure)
                 await held.save()
+        return Empty()
+
+    async def ReportScrub(self, request: privacy_pb2.ReportScrubRequest, _call: Call) -> Empty:
+        """Keep it: supplements wait for one that found nothing."""
+        scrub = Scrub(
+            id=self.erasures.db.new_id(),
+            began_at=request.begin_time.ToDatetime(tzinfo=UTC),
+            ended_at=request.end_time.ToDatetime(tzinfo=UTC),
+            searched_bytes=request.searched_bytes,
+            searched_values=request.searched_values,
+            hits=request.hits,
+        )
+        await self.erasures.report(scrub)
         return Empty()
 
     async def _open(self, request: privacy_pb2.ApproveErasureRequest, account: UUID, erasure: UUID) -> Case:

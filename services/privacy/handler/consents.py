@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crafiq.privacy.v1 import privacy_pb2
+from crafiq.privacy.v1 import events_pb2, privacy_pb2
 
 from chassis.pages import size
 from chassis.rpc import Call
@@ -31,7 +31,7 @@ class Consenting(Shelf):
     async def SetConsent(
         self, request: privacy_pb2.SetConsentRequest, call: Call
     ) -> privacy_pb2.ConsentChange:
-        """Write the change into the caller's ledger; a wish for what stands already changes nothing."""
+        """Write the change into the caller's ledger and announce it; what stands already is no change."""
         kind = ConsentKind(privacy_pb2.ConsentKind.Name(request.kind))
         wish = Wish(kind, request.granted, request.text_sha256)
         async with self.consents.db.transaction() as tx:
@@ -44,6 +44,7 @@ class Consenting(Shelf):
             wish.check(text)
             if change is not chain.of(kind):
                 await self.consents.add(tx, change)
+                tx.emit(_changed(change))
             return _change(change)
 
     async def _consent(self, chain: Chain, kind: ConsentKind, text: Posting) -> privacy_pb2.Consent:
@@ -60,6 +61,15 @@ class Consenting(Shelf):
 
     def _text(self, posted: list[Posting], kind: ConsentKind) -> Posting:
         return newest([p for p in posted if p.kind is kind.text_kind], self.clock.now())
+
+
+def _changed(change: ConsentChange) -> events_pb2.ConsentChanged:
+    return events_pb2.ConsentChanged(
+        account=f"accounts/{change.account}",
+        change=change.number,
+        kind=privacy_pb2.ConsentKind.Value(change.kind),
+        granted=change.granted,
+    )
 
 
 def _change(change: ConsentChange) -> privacy_pb2.ConsentChange:

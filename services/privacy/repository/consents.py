@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col
 
-from chassis.db import Database, Queries, Statement, Transaction, scalar
-from chassis.errors import SubjectUnknown
+from chassis.db import Database, Queries, Statement, Transaction
 from chassis.pages import Position
+from promises import subjects
 from services.privacy.domain import Chain, Commitment, ConsentChange
 
-# Changes of one person come one after the other, each knowing the one before. NO KEY: the foreign keys of
-# other rows need not wait for it.
-LOCK = Statement(text("SELECT account FROM subjects WHERE account = :account FOR NO KEY UPDATE"), scalar)
 OWN = col(ConsentChange.account) == bindparam("of")
 LATEST = Statement(
     select(ConsentChange)
@@ -47,9 +44,11 @@ class Consents:
         return Chain(account, await (on or self.db).all(LATEST, of=account))
 
     async def locked(self, tx: Transaction, account: UUID) -> Chain:
-        """The same, and nobody else changes it until `tx` ends. Raises SubjectUnknown."""
-        if await tx.first(LOCK, account=account) is None:
-            raise SubjectUnknown(account)
+        """The same, and nobody else changes it until `tx` ends, so that each change knows the one before.
+
+        Raises SubjectUnknown.
+        """
+        await subjects.hold(tx, account)
         return await self.chain(account, tx)
 
     async def add(self, tx: Transaction, change: ConsentChange) -> None:

@@ -29,7 +29,8 @@ async def test_a_deleted_asset_is_gone_everywhere_at_once(ada: Person, world: Wo
     link, key = (await ada.link(asset.name)).url, await world.key_of(asset.name)
     receipt = await deleted(ada, asset.name, asset.etag)
     assert (receipt.asset, receipt.objects, receipt.objects_pending) == (asset.name, 1, 0)
-    assert receipt.rows == 3  # the asset, its upload, that the Output was made from it
+    # The asset, its upload, that the Output was made from it, that renditions were to be drawn.
+    assert receipt.rows == 4
     assert receipt.HasField("delete_time")
     assert key not in world.keys(LIBRARY)
     assert (await world.fetch(link))[0] == 404

@@ -185,7 +185,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def process(world: World, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def process(world: World, folder: Path, **more: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The service as the launcher runs it; answers the process and its address."""
     s3, infra = world.infra.s3.credentials, world.infra
     secrets = {
@@ -199,7 +199,7 @@ def process(world: World, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes
         **os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}", "CRAFIQ_LISTEN": address,
         "CRAFIQ_METRICS_LISTEN": f"127.0.0.1:{free_port()}", "CRAFIQ_TLS_DIR": str(infra.tls_dir("assets")),
         "CRAFIQ_SECRETS_DIR": str(folder), "CRAFIQ_NATS_URL": infra.nats.url, "CRAFIQ_S3_URL": infra.s3.url,
-        "CRAFIQ_PEERS": f'{{"identity":"{world.identity_address}"}}',
+        "CRAFIQ_PEERS": f'{{"identity":"{world.identity_address}"}}', "CRAFIQ_DRAWN": "0", **more,
     }  # fmt: skip
     running = subprocess.Popen([sys.executable, "-m", "services.assets"], cwd=ROOT, env=environment)
     try:

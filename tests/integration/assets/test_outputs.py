@@ -30,6 +30,7 @@ async def test_an_output_is_stored_for_its_owner_with_its_lineage(
         header.generation,
     )
     assert stored.title == "output-3.png"
+    stored.renditions_pending = True  # which only its owner is told
     assert await ada.get(stored.name) == stored
     kept = await ada.download(stored.name)
     assert makers.SECRET not in kept

@@ -21,12 +21,14 @@ from crafiq.identity.v1 import identity_pb2, identity_pb2_grpc
 from minio import Minio
 
 from chassis import events
+from chassis.db import Database
 from chassis.rpc import refusal_from
 from chassis.rpc.client import PeerChannel, open_channel
 from chassis.service import Service
 from deploy.local.infra import Infra
 from services.assets.__main__ import Settings, compose
 from services.assets.domain import Row
+from services.assets.domain.shelves import key_at, path_of
 from services.assets.handler import Desk
 from tests.support import Tokens, eventually, running
 
@@ -126,8 +128,9 @@ class Identity(identity_pb2_grpc.IdentityServiceServicer):
 
 
 class World:
-    """A service with a database of its own; `desk` is what it works with."""
+    """A service with a database of its own, `db`; `desk` is what it works with."""
 
+    db: Database
     desk: Desk
 
     def __init__(self, infra: Infra, database: str) -> None:
@@ -153,6 +156,7 @@ class World:
             "s3_url": self.infra.s3.url,
             "s3_access_key": self.infra.s3.credentials.access,
             "s3_secret_key": self.infra.s3.credentials.secret,
+            "drawn": 0,  # tests draw when they want to: test_renditions.py
             **more,
         }
         return Settings(**given)
@@ -166,6 +170,7 @@ class World:
             service = await stack.enter_async_context(
                 Service("assets", settings, metadata=Row.metadata, jwks=self.tokens.jwks)
             )
+            self.db = service.db
             self.desk = await stack.enter_async_context(compose(service, settings))
             self.address = await stack.enter_async_context(running(service))
             stack.push_async_callback(self.hang_up)
@@ -230,13 +235,10 @@ class World:
         return event
 
     async def announce(self, event: Any) -> None:
-        """Say it as identity."""
-        bus = await events.connect(
-            self.infra.nats.url,
-            "identity",
-            self.infra.nats.password("identity"),
-            self.infra.tls_dir("identity"),
-        )
+        """Say it as the service whose event it is."""
+        source = event.DESCRIPTOR.file.package.split(".")[1]
+        password, tls_dir = self.infra.nats.password(source), self.infra.tls_dir(source)
+        bus = await events.connect(self.infra.nats.url, source, password, tls_dir)
         try:
             headers = {"Nats-Msg-Id": str(uuid4())}
             body = event.SerializeToString()
@@ -260,11 +262,11 @@ class World:
 
     def keys(self, bucket: str) -> set[UUID]:
         """What lies in a bucket."""
-        return {UUID(each.object_name) for each in self.s3.list_objects(bucket, recursive=True)}
+        return {key_at(str(each.object_name)) for each in self.s3.list_objects(bucket, recursive=True)}
 
     def stored(self, bucket: str, key: UUID) -> bytes:
         """The bytes of an object."""
-        response = self.s3.get_object(bucket, str(key))
+        response = self.s3.get_object(bucket, path_of(key))
         try:
             return bytes(response.read())
         finally:

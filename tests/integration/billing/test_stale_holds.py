@@ -17,6 +17,7 @@ from services.billing.jobs import StaleHolds
 from services.billing.repository import Ledger
 from tests.integration.billing.conftest import GRANT, LIFETIME, Sql
 from tests.integration.billing.generation import GenerationPlayed
+from tests.integration.billing.test_settling import ended, tell
 from tests.integration.in_process import Neighbours
 from tests.support import FakeClock
 
@@ -28,6 +29,7 @@ def stale_holds(ledger: Ledger, billing: Neighbours) -> StaleHolds:
 
 
 A_DAY = timedelta(hours=24)
+ENDED = generation_pb2.STATE_UNSPECIFIED
 
 
 @dataclass
@@ -68,8 +70,11 @@ async def held(person: UUID, ledger: Ledger, clock: FakeClock, generation_played
 @pytest.mark.parametrize(
     ("state", "price", "charged"),
     [
+        (ENDED, 7, 7),
+        (ENDED, 70, 10),
+        (ENDED, 0, 0),
+        # What code says that tells how it ended.
         (generation_pb2.SUCCEEDED, 7, 7),
-        (generation_pb2.SUCCEEDED, 70, 10),
         (generation_pb2.FAILED, 0, 0),
         (generation_pb2.CANCELLED, 0, 0),
     ],
@@ -80,6 +85,19 @@ async def test_a_stale_hold_ends_as_its_job_did(
     held.became(state, price)
     await stale_holds.run()
     assert await held.balance() == Balance(GRANT - charged, 0, charged)
+
+
+@pytest.mark.promise("3-transactions")
+async def test_news_that_come_twice_after_generation_was_asked_change_nothing(
+    held: Held, stale_holds: StaleHolds, billing: Neighbours
+) -> None:
+    held.became(ENDED, 7)
+    for _ in range(2):
+        await stale_holds.run()
+    succeeded = ended("succeeded", held.person, held.job, 7)
+    await tell(billing, held.ledger, succeeded, succeeded)
+    await stale_holds.run()
+    assert await held.balance() == Balance(GRANT - 7, 0, 7)
 
 
 async def test_a_job_that_never_came_about_gives_its_hold_back(held: Held, stale_holds: StaleHolds) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from chassis.db import Database
@@ -99,6 +100,47 @@ async def test_the_lease_of_a_process_that_vanished_ends(timed: Database, clock:
         await vanishing
     # What the late one gives back is no longer its to give.
     assert not await run_if_due(job, timed)
+
+
+async def test_a_lease_is_renewed_after_the_database_was_away(
+    timed: Database,
+    clock: FakeClock,
+    sql: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("chassis.jobs.LEASE", timedelta(seconds=0.3))
+    go_on = asyncio.Event()
+    running = asyncio.create_task(run_if_due(Job("sweep", MINUTE, go_on.wait), timed))
+    await eventually(lambda: sql.fetchval("SELECT holder FROM leases"))
+    await sql.execute("ALTER TABLE leases RENAME TO away")
+    await eventually(lambda: caplog.text.count("can't be renewed") >= 2)
+    await sql.execute("ALTER TABLE away RENAME TO leases")
+    clock.forward(MINUTE)
+    until = clock.now() + timedelta(seconds=0.3)
+    await eventually(lambda: sql.fetchval("SELECT until = $1 FROM leases", until))
+    assert not await run_if_due(Job("sweep", MINUTE, Runs()), timed)
+    go_on.set()
+    assert await running
+
+
+async def test_a_job_fails_for_its_own_reason_even_if_its_lease_can_not_be_given_back(
+    timed: Database, clock: FakeClock, sql: asyncpg.Connection
+) -> None:
+    async def fail() -> None:
+        await sql.execute("ALTER TABLE leases RENAME TO away")
+        raise ValueError("this time")
+
+    try:
+        with pytest.raises(ValueError, match="this time"):
+            await run_if_due(Job("sweep", MINUTE, fail), timed)
+    finally:
+        await sql.execute("ALTER TABLE away RENAME TO leases")
+    job = Job("sweep", MINUTE, runs := Runs())
+    assert not await run_if_due(job, timed)
+    clock.forward(LEASE)
+    assert await run_if_due(job, timed)
+    assert runs.count == 1
 
 
 async def test_a_failing_job_is_kept_running(timed: Database) -> None:

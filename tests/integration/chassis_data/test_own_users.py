@@ -9,11 +9,13 @@ import asyncpg
 from crafiq.identity.v1 import events_pb2
 
 from chassis import events
+from chassis.consumers import Subscription
 from chassis.db import Database, Transaction
 from chassis.relay import Relay
 from deploy.local.infra import Infra
 from tests.integration.chassis_data.test_consumers import COUNT, consuming, tally
 from tests.integration.chassis_data.test_relay import announce, revoked
+from tests.integration.chassis_data.test_rolling_deploys import NEW, VERIFIED, listens_to, running
 from tests.support import eventually
 
 
@@ -35,5 +37,10 @@ async def test_identity_announces_and_privacy_hears(
         await announce(db, event)
         assert await asyncio.wait_for(Relay(db, speaking).flush(), 10) == 1
         await eventually(lambda: tally(sql, event.session))
+    # What it listens to is its own to change.
+    retired = Subscription("identity", events_pb2.SessionRevoked)
+    async with running("privacy", db, hearing, retired, NEW):
+        await eventually(lambda: listens_to(hearing, VERIFIED, durable="privacy"))
+    await hearing.jetstream().delete_consumer("IDENTITY", "privacy")
     await speaking.close()
     await hearing.close()

@@ -13,10 +13,13 @@ from crafiq.identity.v1 import events_pb2
 from google.protobuf.message import Message
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.errors import NotFoundError
 
 from chassis import telemetry
+from chassis.consumers import Consumers
 from chassis.db import Database
-from chassis.relay import NotAcknowledged, Relay
+from chassis.deadletters import dead_letters, replay
+from chassis.relay import TRIES, NotAcknowledged, Relay
 from tests.integration.chassis_data.conftest import Bus
 from tests.support import eventually
 
@@ -28,8 +31,8 @@ def revoked(account: UUID, session: str = "") -> SessionRevoked:
 
 
 @asynccontextmanager
-async def running(relay: Relay) -> AsyncIterator[None]:
-    task = asyncio.create_task(relay.run())
+async def running(worker: Relay | Consumers) -> AsyncIterator[None]:
+    task = asyncio.create_task(worker.run())
     try:
         yield
     finally:
@@ -194,16 +197,172 @@ async def test_what_was_published_but_not_deleted_is_not_stored_twice(
     assert (await bus.jetstream().stream_info("IDENTITY")).state.messages == 2
 
 
-async def test_what_no_stream_takes_stays_and_holds_nobody_up(
+async def write(sql: asyncpg.Connection, subject: str, payload: bytes = b"") -> UUID:
+    """A row of the outbox that no service of ours would write."""
+    message_id = uuid4()
+    await sql.execute(
+        "INSERT INTO outbox (id, subject, payload, traceparent, created) VALUES ($1, $2, $3, '', now())",
+        message_id,
+        subject,
+        payload,
+    )
+    return message_id
+
+
+async def kept(sql: asyncpg.Connection) -> int:
+    return int(await sql.fetchval("SELECT count(*) FROM outbox"))
+
+
+async def test_what_no_stream_takes_is_set_aside_and_holds_nobody_up(
+    db: Database, bus: Client, sql: asyncpg.Connection, published: list[Msg], account: UUID
+) -> None:
+    relay = Relay(db, bus)
+    expected = [f"sessions/{n}" for n in range(20)]
+    for number in range(20):
+        await write(sql, f"crafiq.nowhere.v1.Nothing.{account}")
+        await announce(db, revoked(account, str(number)))
+    assert await relay.flush() == 20
+    await eventually(lambda: len(published) == 20)
+    assert [SessionRevoked.FromString(m.data).session for m in published] == expected
+    assert await kept(sql) == 20
+    assert await relay.flush() == 0  # they are not tried again at once
+
+
+async def test_more_than_a_batch_of_what_no_stream_takes_holds_nobody_up(
     db: Database, bus: Client, sql: asyncpg.Connection, published: list[Msg], account: UUID
 ) -> None:
     await sql.execute(
-        "INSERT INTO outbox (id, subject, payload, traceparent, created) VALUES ($1, $2, '', '', now())",
-        uuid4(),
+        "INSERT INTO outbox (id, subject, payload, traceparent, created)"
+        " SELECT gen_random_uuid(), $1, '', '', now() FROM generate_series(1, 1200)",
         f"crafiq.nowhere.v1.Nothing.{account}",
     )
     await announce(db, revoked(account))
-    with pytest.raises(NotAcknowledged):
-        await Relay(db, bus).flush()
+    assert await Relay(db, bus).flush() == 1
     await eventually(lambda: published)
-    assert await sql.fetchval("SELECT count(*) FROM outbox") == 1
+    assert await kept(sql) == 1200
+
+
+async def test_more_than_is_looked_at_in_one_attempt_stops_nobody(
+    db: Database,
+    bus: Client,
+    sql: asyncpg.Connection,
+    published: list[Msg],
+    account: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chassis.relay.LOOKED_AT", 500)
+    await sql.execute(
+        "INSERT INTO outbox (id, subject, payload, traceparent, created)"
+        " SELECT gen_random_uuid(), $1, '', '', now() FROM generate_series(1, 1600)",
+        f"crafiq.nowhere.v1.Nothing.{account}",
+    )
+    await announce(db, revoked(account))
+    async with running(Relay(db, bus)):
+        await eventually(lambda: published)
+
+
+async def test_what_the_bus_does_not_answer_is_a_dead_letter_in_the_end(
+    db: Database,
+    bus: Client,
+    sql: asyncpg.Connection,
+    published: list[Msg],
+    account: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chassis.relay.ANSWER", 0.2)
+    monkeypatch.setattr("chassis.relay.LONGEST_ASIDE", 0.0)
+
+    async def silent(_message: Msg) -> None:
+        pass
+
+    await bus.subscribe("not.ours.>", cb=silent)  # as a subject that our user may not publish on
+    refused = await write(sql, f"not.ours.at.all.{account}")
+    relay = Relay(db, bus)
+    for _ in range(TRIES):
+        await announce(db, revoked(account))
+        assert await relay.flush() == 1
+    [letter] = await dead_letters(db)
+    assert (letter.message_id, letter.reason) == (f"unsent:{refused}", "no answer")
+
+
+async def test_what_is_refused_while_nothing_else_happens_slows_nobody_who_comes_later(
+    db: Database,
+    bus: Client,
+    sql: asyncpg.Connection,
+    published: list[Msg],
+    account: UUID,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await write(sql, f"crafiq.nowhere.v1.Nothing.{account}")
+    async with running(Relay(db, bus)):
+        await eventually(lambda: "next attempt in 1.6 s" in caplog.text)
+        await announce(db, revoked(account))
+        await eventually(lambda: published, timeout=0.5)
+
+
+@pytest.mark.parametrize("size", [400, 2_000_000])  # the stream's limit, and the server's
+async def test_what_is_too_large_is_set_aside(
+    db: Database, bus: Client, sql: asyncpg.Connection, published: list[Msg], account: UUID, size: int
+) -> None:
+    await bus.jetstream().update_stream(name="IDENTITY", subjects=["crafiq.identity.>"], max_msg_size=300)
+    await write(sql, f"crafiq.identity.v1.SessionRevoked.{account}", b"x" * size)
+    await announce(db, revoked(account))
+    assert await Relay(db, bus).flush() == 1
+    await eventually(lambda: published)
+    assert await kept(sql) == 1
+
+
+async def test_what_is_refused_again_and_again_is_a_dead_letter_that_can_be_sent_once_it_is_mended(
+    db: Database,
+    bus: Client,
+    sql: asyncpg.Connection,
+    published: list[Msg],
+    account: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chassis.relay.LONGEST_ASIDE", 0.0)
+    monkeypatch.setattr("chassis.consumers.REPLAY_POLL", 0.05)
+    relay, payload = Relay(db, bus), revoked(account).SerializeToString()
+    refused = await write(sql, f"crafiq.nowhere.v1.SessionRevoked.{account}", payload)
+    for _ in range(TRIES):
+        assert not await dead_letters(db)
+        await announce(db, revoked(account))
+        assert await relay.flush() == 1
+    [letter] = await dead_letters(db)
+    assert (letter.message_id, letter.reason, letter.tries) == (
+        f"unsent:{refused}", "no stream takes it", TRIES,
+    )  # fmt: skip
+    assert await emptied(sql)
+    await bus.jetstream().update_stream(name="IDENTITY", subjects=["crafiq.identity.>", "crafiq.nowhere.>"])
+    async with running(relay), running(Consumers("library", db, bus, [])):
+        assert await replay(db, letter.message_id)
+        await eventually(lambda: sent(bus, f"crafiq.nowhere.v1.SessionRevoked.{account}", refused))
+        await eventually(lambda: emptied(sql))
+    assert not await dead_letters(db)
+
+
+async def sent(bus: Client, subject: str, message_id: UUID) -> bool:
+    with suppress(NotFoundError):
+        message = await bus.jetstream().get_last_msg("IDENTITY", subject)
+        return (message.headers or {}).get("Nats-Msg-Id") == str(message_id)
+    return False
+
+
+async def test_while_the_bus_takes_nothing_nothing_is_given_up_and_the_order_stays(
+    db: Database, bus: Client, sql: asyncpg.Connection, account: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chassis.relay.LONGEST_PAUSE", 0.01)
+    await bus.jetstream().delete_stream("IDENTITY")
+    sent = [revoked(account, str(number)) for number in range(700)]
+    await announce(db, *sent)
+    relay = Relay(db, bus)
+    for _ in range(2 * TRIES):
+        with pytest.raises(NotAcknowledged):
+            await relay.flush()
+    assert await dead_letters(db) == []
+    await bus.jetstream().add_stream(name="IDENTITY", subjects=["crafiq.identity.>"])
+    assert await relay.flush() == 700
+    stored = [await bus.jetstream().get_msg("IDENTITY", number) for number in (1, 2, 350, 699, 700)]
+    assert [SessionRevoked.FromString(m.data or b"") for m in stored] == [
+        sent[n - 1] for n in (1, 2, 350, 699, 700)
+    ]

@@ -11,16 +11,16 @@ import asyncpg
 import pytest
 from crafiq.assets.v1 import assets_pb2
 from crafiq.identity.v1 import events_pb2
-from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy import bindparam, select, text
 from sqlmodel import col
 
 from chassis.clock import Clock
 from chassis.db import Contended, Database, DatabaseUnavailable, Request, RequestIdReused, Statement, scalar
 from chassis.errors import SubjectUnknown
-from chassis.outbox import with_event
 from tests.integration.chassis_data.conftest import KEY
-from tests.integration.chassis_data.rows import Note, Tally, Work
+from tests.integration.chassis_data.rows import Tally, Work
 from tests.integration.chassis_data.test_statements import a_note
+from tests.support import eventually
 
 Sql = asyncpg.Connection
 TALLY = Statement(select(Tally).where(col(Tally.name) == bindparam("which")), Tally)
@@ -145,6 +145,18 @@ async def test_an_outage_has_a_name_and_ends(db: Database, sql: Sql) -> None:
     assert (await db.one(TALLY, which="x")).count == 0
 
 
+async def test_a_connection_that_ended_before_the_commit_is_an_outage_too(db: Database, sql: Sql) -> None:
+    async def cut_off() -> None:
+        async with db.transaction() as tx:
+            backend = await tx.one(Statement(text("SELECT pg_backend_pid()"), scalar))
+            await sql.execute("SELECT pg_terminate_backend($1)", backend)
+            async with tx._connection() as connection:
+                await eventually(lambda: connection._con is None)  # the pool has heard of it
+
+    with pytest.raises(DatabaseUnavailable):
+        await cut_off()
+
+
 async def test_a_request_is_answered_once(db: Database, account: UUID) -> None:
     asked = assets_pb2.CreateUploadRequest(filename="a.png", size_bytes=3, request_id=str(uuid4()))
 
@@ -232,26 +244,6 @@ async def test_creates_with_one_request_id_at_once_have_one_effect(
     other = assets_pb2.CreateUploadRequest(filename="b.png", request_id=asked.request_id)
     with pytest.raises(RequestIdReused):
         await db.create(a_note(account), request=Request(account, asked.request_id, other, "x"))
-
-
-async def test_a_statement_of_ones_own_takes_its_event_along(db: Database, sql: Sql, account: UUID) -> None:
-    glad = insert(Note).from_select(
-        ["id", "account", "mood", "words", "written"],
-        select(
-            bindparam("note", type_=Note.id.type),  # type: ignore[attr-defined]  # a column, to SQLAlchemy
-            bindparam("owner", type_=Note.id.type),  # type: ignore[attr-defined]  # as above
-            text("'GLAD'"),
-            text("'{}'::jsonb"),
-            text("now()"),
-        ).where(text("EXISTS (SELECT FROM tallies)")),
-    )
-    statement = with_event(glad.returning(col(Note.id)), scalar)
-    assert await db.announce(statement, revoked(account), note=uuid4(), owner=account) is None
-    assert await sql.fetchval("SELECT count(*) FROM outbox") == 0
-    await db.insert(Tally(name="x", count=0))
-    note = uuid4()
-    assert await db.announce(statement, revoked(account), note=note, owner=account) == note
-    assert await sql.fetchval("SELECT count(*) FROM outbox") == 1
 
 
 async def test_a_key_is_claimed_once_whoever_asks(db: Database) -> None:

@@ -65,6 +65,26 @@ async def test_the_handler_knows_who_calls_and_from_where(served: Served) -> Non
     assert not call.still_signed_in()
 
 
+@pytest.mark.promise("9-delete-now")
+async def test_who_deleted_their_account_is_signed_in_no_more(served: Served) -> None:
+    seen: list[Call] = []
+    gone = uuid4()
+
+    async def look(request: a.GetAssetRequest, call: Call) -> a.Asset:
+        seen.append(call)
+        return a.Asset()
+
+    served.assets.get = look
+    async with served.channel() as channel:
+        call = AssetsServiceStub(channel).GetAsset
+        await call(REQUEST, metadata=served.tokens.metadata(gone))
+        served.revocations.add_account(gone, served.clock.now() + timedelta(minutes=5))
+        assert not seen[0].still_signed_in()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call(REQUEST, metadata=served.tokens.metadata(gone))
+    assert refusal_from(refused.value).reason == "CREDENTIAL_INVALID"
+
+
 async def test_the_cookie_signs_in_where_no_bearer_came(served: Served) -> None:
     cookie = ("cookie", f"theme=dark; __Host-crafiq_access={served.tokens.access(ANN)}")
     async with served.channel() as channel:

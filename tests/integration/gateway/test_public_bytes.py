@@ -31,10 +31,11 @@ async def door(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
     keys, port = infra.s3.admin_credentials, free_port()
     storage = Minio(f"127.0.0.1:{infra.s3.port}", keys.access, keys.secret, secure=False, region="us-east-1")
     for bucket in ("crafiq-public", "crafiq-library"):
-        body = io.BytesIO(CONTENT)
-        await asyncio.to_thread(
-            storage.put_object, bucket, f"{WORK}/original", body, len(CONTENT), "image/png"
-        )
+        for name in ("original", "poster", "thumbnail", "draft"):
+            body = io.BytesIO(CONTENT)
+            await asyncio.to_thread(
+                storage.put_object, bucket, f"{WORK}/{name}", body, len(CONTENT), "image/png"
+            )
     config = build(
         (ROOT / "gen" / "crafiq.binpb").read_bytes(),
         listen_port=port,
@@ -70,8 +71,9 @@ async def asked(url: str, method: str = "GET", **headers: str) -> tuple[int, dic
 
 
 @pytest.mark.promise("5-public-permanent")
-async def test_everyone_reads_public_bytes_and_learns_no_time(door: str) -> None:
-    url = f"{door}/public/{WORK}/original"
+@pytest.mark.parametrize("kind", ["original", "poster", "thumbnail"])
+async def test_everyone_reads_public_bytes_and_learns_no_time(door: str, kind: str) -> None:
+    url = f"{door}/public/{WORK}/{kind}"
     status, headers, body = await asked(url, authorization="Bearer nonsense", cookie="a=b")
     assert (status, body, headers["content-type"]) == (200, CONTENT, "image/png")
     assert headers["cache-control"] == "public, max-age=300"
@@ -105,6 +107,8 @@ async def test_a_part_and_the_headers_alone_can_be_asked_for(door: str) -> None:
         f"/public/{WORK}/original?acl",
         f"/public/{WORK}/../../crafiq-library/{WORK}/original",
         f"/public/..%2fcrafiq-library/{WORK}/original",
+        f"/public/{WORK}/draft",
+        f"/public/{WORK}/originals",
         f"/public/{WORK}/",
         f"/public/{WORK}",
         "/public/",
@@ -129,7 +133,7 @@ async def test_nobody_writes_public_bytes(door: str, method: str) -> None:
 
 
 async def test_what_is_not_there_is_told_in_our_words(door: str) -> None:
-    for path in (f"/public/{uuid4()}/original", f"/public/{WORK}/thumbnail", "/public/0/original"):
+    for path in (f"/public/{uuid4()}/original", f"/public/{uuid4()}/thumbnail", "/public/0/original"):
         status, headers, body = await asked(door + path)
         assert (status, headers["content-type"]) == (404, "application/json")
         assert headers["cache-control"] == "no-store"

@@ -12,6 +12,8 @@ from crafiq.generation.v1 import generation_pb2, generation_pb2_grpc
 
 from chassis.errors import Refusal
 from chassis.rpc import refusal_from
+from chassis.service import Service
+from services.generation.repository import Changes, Jobs
 from tests.integration.generation.world import ENDS, Person, World
 from tests.support import eventually
 
@@ -274,18 +276,70 @@ async def test_a_list_of_those_in_one_state(person: Person) -> None:
     assert refused.value.status == "INVALID_ARGUMENT"
 
 
-async def test_billing_alone_may_ask_what_became_of_a_job(generation: World, person: Person) -> None:
-    order = await person.order(f"a drum {uuid4()}")
-    done = await person.ended(order.name)
-    request = generation_pb2.GetOutcomeRequest(generation=order.name)
+async def outcome(generation: World, name: str) -> generation_pb2.Outcome:
+    """What billing is told; raises the refusal."""
     async with generation.channel("billing") as channel:
         billing = generation_pb2_grpc.GenerationServiceStub(channel)
-        found = await billing.GetOutcome(request, timeout=5)
-        assert (found.state, found.credits) == (generation_pb2.SUCCEEDED, done.charged_credits)
-        request.generation = f"generations/{uuid4()}"
-        with pytest.raises(grpc.aio.AioRpcError) as unknown:
-            await billing.GetOutcome(request, timeout=5)
-        assert refusal_from(unknown.value).reason == "GENERATION_NOT_FOUND"
+        try:
+            found: generation_pb2.Outcome = await billing.GetOutcome(
+                generation_pb2.GetOutcomeRequest(generation=name), timeout=5
+            )
+        except grpc.aio.AioRpcError as error:
+            raise refusal_from(error) from None
+        return found
+
+
+@pytest.mark.promise("8-least-priv", "8-minimise")
+async def test_billing_alone_may_ask_what_became_of_a_job_and_hears_no_more_than_that_it_ended_and_the_price(
+    generation: World, person: Person
+) -> None:
+    order = await sent(person, f"a slow drum {uuid4()}")
+    told = await outcome(generation, order.name)
+    assert told == generation_pb2.Outcome(generation=order.name, state=generation_pb2.RUNNING)
+    done = await person.ended(order.name)
+    told = await outcome(generation, order.name)
+    assert told == generation_pb2.Outcome(generation=order.name, credits=done.charged_credits)
     with pytest.raises(Refusal) as refused:
-        await person.call("GetOutcome", request)
+        await outcome(generation, f"generations/{uuid4()}")
+    assert refused.value.reason == "GENERATION_NOT_FOUND"
+    with pytest.raises(Refusal) as refused:
+        await person.call("GetOutcome", generation_pb2.GetOutcomeRequest(generation=order.name))
     assert refused.value.status == "PERMISSION_DENIED"
+
+
+@pytest.mark.promise("3-transactions")
+@pytest.mark.parametrize("by", ["its owner", "erasing its owner"])
+async def test_what_a_deleted_job_cost_is_known_for_30_days(
+    generation: World, service: Service, person: Person, by: str
+) -> None:
+    order = await person.order(f"a drum {uuid4()}", count=2)
+    done = await person.ended(order.name)
+    assert done.charged_credits > 0
+    if by == "its owner":
+        await delete(person, order.name)
+    else:
+        await generation.sql("DELETE FROM subjects WHERE account = $1", person.id)
+    told = await outcome(generation, order.name)
+    assert told == generation_pb2.Outcome(generation=order.name, credits=done.charged_credits)
+    await aged(generation, order.name, days=29)
+    assert (await Jobs(service.db, Changes()).forget(), await outcome(generation, order.name)) == (0, told)
+    await aged(generation, order.name, days=2)
+    assert await Jobs(service.db, Changes()).forget() == 1
+    with pytest.raises(Refusal) as refused:
+        await outcome(generation, order.name)
+    assert refused.value.reason == "GENERATION_NOT_FOUND"
+
+
+async def aged(generation: World, name: str, *, days: int) -> None:
+    """As if it had ended that many days earlier."""
+    statement = "UPDATE outcomes SET day = day - $2::int WHERE id = $1"
+    await generation.sql(statement, name.split("/")[1], days)
+
+
+async def test_what_failed_or_was_cancelled_cost_nothing_and_this_is_known_too(
+    generation: World, person: Person
+) -> None:
+    [order] = await wait_in_line(person)
+    await cancel(person, order.name)
+    await delete(person, order.name)
+    assert await outcome(generation, order.name) == generation_pb2.Outcome(generation=order.name)

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import grpc.aio
 import pytest
+from crafiq.identity.v1.events_pb2 import AccountDeleted
 
 from chassis.errors import Refusal
 from chassis.service import Service
@@ -138,15 +139,20 @@ async def test_a_stream_ends_when_the_token_does(generation: World, person: Pers
     assert [e.id for e in events[:-1] + rest] == [1, 2, 3, 4]
 
 
-@pytest.mark.promise("3-authenticate")
+@pytest.mark.promise("3-authenticate", "9-delete-now")
+@pytest.mark.parametrize("ended", ["session", "account"])
 async def test_a_stream_ends_within_seconds_of_a_revocation(
-    generation: World, service: Service, person: Person
+    generation: World, service: Service, person: Person, ended: str
 ) -> None:
     name = await slow(generation, person, 1.4)
     stream = aiter(person.watching(name))
     await anext(stream)
-    service.revocations.add(person.session, service.clock.now() + timedelta(minutes=5))
     began = monotonic()
+    if ended == "session":
+        service.revocations.add(person.session, service.clock.now() + timedelta(minutes=5))
+    else:
+        deleted = AccountDeleted(account=person.account, erasure=f"erasures/{uuid4()}")
+        await generation.publish("identity", deleted)
     rest = parse(b"".join([body.data async for body in stream]).decode())
     assert rest[-1].event == "reauth"
     assert monotonic() - began < 2

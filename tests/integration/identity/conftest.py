@@ -16,16 +16,18 @@ from deploy.local.infra import Infra
 from sandbox.faults import FaultPlan
 from sandbox.smtp.inbox import Inbox
 from sandbox.smtp.server import KINDS, listen
-from services.identity.__main__ import Settings, compose
+from services.identity.__main__ import compose
+from services.identity.adapters.peppers import Peppers
 from services.identity.adapters.signing import SigningKeys
 from services.identity.domain import Row
+from services.identity.settings import Settings
 from services.privacy.__main__ import Settings as PrivacySettings
 from services.privacy.__main__ import compose as compose_privacy
 from services.privacy.adapters import ReceiptKeys
 from services.privacy.domain import Row as PrivacyRow
-from tests.integration.identity.people import Announced, Mailbox, People
+from tests.integration.identity.people import Mailbox, People
 from tests.integration.in_process import ledger_of
-from tests.support import FakeClock, calling, running, signing_key
+from tests.support import Announced, FakeClock, calling, free_port, running, signing_key
 
 
 def settings_for(infra: Infra, service: str, **more: object) -> dict[str, object]:
@@ -58,10 +60,16 @@ async def mailbox() -> AsyncIterator[Mailbox]:
     await server.wait_closed()
 
 
+@pytest.fixture(scope="session")
+def addresses() -> dict[str, str]:
+    """Where identity and privacy find each other, and privacy itself."""
+    return {name: f"127.0.0.1:{free_port()}" for name in ("identity", "privacy")}
+
+
 @asynccontextmanager
-async def serving_privacy(infra: Infra, clock: FakeClock, folder: Path) -> AsyncIterator[str]:
+async def serving_privacy(infra: Infra, clock: FakeClock, folder: Path, **more: object) -> AsyncIterator[str]:
     """Privacy in this process; yields its address."""
-    settings = PrivacySettings(**settings_for(infra, "privacy"))
+    settings = PrivacySettings(**settings_for(infra, "privacy", **more))
     keys = ReceiptKeys(signing_key(folder, "first").parent)
     async with Service("privacy", settings, metadata=PrivacyRow.metadata, clock=clock) as service:
         await compose_privacy(service, settings, keys)
@@ -71,9 +79,10 @@ async def serving_privacy(infra: Infra, clock: FakeClock, folder: Path) -> Async
 
 @pytest.fixture(scope="session")
 async def privacy(
-    infra: Infra, clock: FakeClock, tmp_path_factory: pytest.TempPathFactory
+    infra: Infra, clock: FakeClock, addresses: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[str]:
-    async with serving_privacy(infra, clock, tmp_path_factory.mktemp("receipts")) as address:
+    folder, known = tmp_path_factory.mktemp("receipts"), {"peers": addresses, "listen": addresses["privacy"]}
+    async with serving_privacy(infra, clock, folder, **known) as address:
         yield address
 
 
@@ -90,13 +99,25 @@ def keys(tmp_path_factory: pytest.TempPathFactory, clock: FakeClock) -> SigningK
 
 
 @pytest.fixture(scope="session")
-async def identity(
-    infra: Infra, clock: FakeClock, keys: SigningKeys, mailbox: Mailbox, privacy: str, traces: Path
+def peppers(traces: Path, clock: FakeClock) -> Peppers:
+    return Peppers(traces.parent, clock, secrets.token_bytes)
+
+
+@pytest.fixture(scope="session")
+async def identity(  # noqa: PLR0917
+    infra: Infra,
+    clock: FakeClock,
+    keys: SigningKeys,
+    mailbox: Mailbox,
+    privacy: str,
+    addresses: dict[str, str],
+    traces: Path,
 ) -> AsyncIterator[Service]:
     settings = Settings(
         **settings_for(
             infra,
             "identity",
+            listen=addresses["identity"],
             peers={"privacy": privacy},
             smtp_host="127.0.0.1",
             smtp_port=mailbox.port,

@@ -9,10 +9,8 @@ from uuid import UUID, uuid4
 
 import grpc.aio
 from crafiq.identity.v1 import identity_pb2, identity_pb2_grpc
-from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2
 from grpc_status import rpc_status
-from nats.aio.client import Client
 from sqlalchemy import text
 
 from chassis.db import Database, Statement
@@ -26,7 +24,14 @@ PASSWORD = "correct horse battery"
 ADDRESS = "203.0.113.77"
 # The postman looks every 2 s by itself, and the machine may be busy.
 PATIENCE = 20.0
-FROM = (("x-forwarded-for", ADDRESS),)
+
+
+def coming_from(address: str) -> tuple[tuple[str, str], ...]:
+    """The metadata of a call from a network address, as the gateway sends it."""
+    return (("x-forwarded-for", address),)
+
+
+FROM = coming_from(ADDRESS)
 
 
 class Mailbox:
@@ -175,29 +180,3 @@ class People:
 def new_address() -> str:
     """An address nobody used before."""
     return f"p{uuid4().hex[:12]}@people.example"
-
-
-class Announced:
-    """What the bus holds of an account, read from the stream as an operator could."""
-
-    def __init__(self, bus: Client) -> None:
-        self._bus = bus
-
-    async def __call__(self, event: type[Message], account: str, number: int = 1) -> list[Any]:
-        """The events of a kind about an account, once there are `number` of them."""
-        subject = f"crafiq.identity.v1.{event.DESCRIPTOR.name}.{account.removeprefix('accounts/')}"
-
-        async def found() -> list[Any]:
-            subscription = await self._bus.jetstream().pull_subscribe(subject, stream="IDENTITY")
-            try:
-                messages = await subscription.fetch(100, timeout=0.2)
-            except TimeoutError:
-                messages = []
-            await subscription.unsubscribe()
-            return [event.FromString(each.data) for each in messages]
-
-        async def enough() -> list[Any]:
-            events = await found()
-            return events if len(events) >= number else []
-
-        return await eventually(enough, timeout=PATIENCE)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from crafiq.identity.v1 import events_pb2, identity_pb2
 
-from tests.integration.identity.people import ADDRESS, PATIENCE, Announced, People, new_address, refusal
-from tests.support import eventually
+from tests.integration.identity.people import ADDRESS, PATIENCE, People, new_address, refusal
+from tests.support import Announced, eventually
 
 NAME, SECRET = "Wilhelmina Zauberstab", "hunter2-but-longer"
 

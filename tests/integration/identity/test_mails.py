@@ -6,13 +6,17 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
 from chassis.service import Service
+from services.identity.adapters.peppers import Peppers
 from services.identity.adapters.smtp import Mailer, SmtpServer
-from services.identity.domain.letters import TEMPLATES
+from services.identity.domain.letters import TEMPLATES, MailKind, Occasion
+from services.identity.domain.mails import Mail
 from services.identity.jobs.postman import Postman
+from services.identity.jobs.sweeps import sweeps
 from tests.integration.identity.people import PATIENCE, People, new_address
 from tests.support import FakeClock, eventually
 
@@ -84,6 +88,31 @@ async def test_a_mail_is_given_up_after_a_day(people: People, clock: FakeClock) 
     await people.sign_up(email)
     clock.forward(timedelta(hours=24))
     await eventually(lambda: _gone(people, email), timeout=PATIENCE)
+
+
+@pytest.mark.promise("9-asneeded")
+async def test_a_mail_that_nobody_ever_claims_ends_within_the_day(
+    people: People, clock: FakeClock, identity: Service, peppers: Peppers
+) -> None:
+    person = await people.signed_in()
+    mails = [
+        Mail.about(kind, uuid4(), person.id, new_address(), Occasion(clock.now(), "curl"))
+        for kind in (MailKind.SIGN_UP_ATTEMPTED, MailKind.SESSION_ENDED_FOR_SAFETY)
+    ]
+    for mail in mails:
+        mail.due_at += timedelta(days=30)
+        await identity.db.insert(mail)
+    clock.forward(timedelta(hours=22))
+    await _sweep(identity, clock, peppers)
+    assert [await _gone(people, mail.recipient) for mail in mails] == [False, False]
+    clock.forward(timedelta(hours=2))
+    await _sweep(identity, clock, peppers)
+    assert [await _gone(people, mail.recipient) for mail in mails] == [True, True]
+
+
+async def _sweep(identity: Service, clock: FakeClock, peppers: Peppers) -> None:
+    for job in sweeps(identity.db, clock, peppers):
+        await job.run()
 
 
 @pytest.mark.usefixtures("faults")

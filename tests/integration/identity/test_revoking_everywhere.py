@@ -9,12 +9,15 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from crafiq.billing.v1 import billing_pb2
 from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
 from crafiq.identity.v1 import identity_pb2
+from crafiq.identity.v1.events_pb2 import AccountDeleted
 
+from chassis import events
 from chassis.service import Service
 from deploy.local.infra import Infra
 from services.billing.__main__ import Settings, compose
@@ -135,6 +138,26 @@ async def test_a_session_that_ends_is_dead_elsewhere_within_five_seconds(
         assert await elsewhere.balance(other), "another session of the same person lives on"
     print(f"dead elsewhere after {', '.join(f'{1000 * each:.0f} ms' for each in took)}")
     assert max(took) < EVERYWHERE
+
+
+@pytest.mark.promise("9-delete-now", "3-authenticate")
+async def test_every_session_of_a_deleted_account_is_dead_elsewhere_within_a_second(
+    people: People, elsewhere: Elsewhere, infra: Infra
+) -> None:
+    person, stranger = await known(people, elsewhere), await known(people, elsewhere)
+    other = await people.sign_in(person)
+    account = (await people.account_of(person)).name
+    bus = await events.connect(
+        infra.nats.url, "identity", infra.nats.password("identity"), infra.tls_dir("identity")
+    )
+    deleted = AccountDeleted(account=account, erasure=f"erasures/{uuid4()}")
+    await bus.jetstream().publish(events.subject_of(deleted), deleted.SerializeToString())
+    await bus.close()
+    told = time.monotonic()
+    await eventually(lambda: elsewhere.refuses(person), timeout=1)
+    print(f"dead elsewhere after {1000 * (time.monotonic() - told):.0f} ms")
+    assert await elsewhere.refuses(other)
+    assert await elsewhere.balance(stranger)
 
 
 @pytest.mark.promise("3-authenticate")

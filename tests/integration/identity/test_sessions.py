@@ -16,8 +16,8 @@ from chassis.rpc.tokens import AccessTokens, Revocations
 from chassis.service import Service
 from services.identity.adapters.signing import REAUTH_TYPE, SigningKeys
 from services.identity.repository import sessions
-from tests.integration.identity.people import Announced, People, Person, Refused, new_address, refusal
-from tests.support import FakeClock
+from tests.integration.identity.people import People, Person, new_address, refusal
+from tests.support import Announced, FakeClock
 
 
 async def test_an_access_token_says_who_and_for_how_long(people: People, clock: FakeClock) -> None:
@@ -81,41 +81,6 @@ async def test_a_wrong_password_and_an_unknown_address_are_the_same_refusal(peop
     unknown = await refusal(people.sign_in(Person(new_address())))
     assert wrong == unknown
     assert (wrong.status, wrong.reason) == ("UNAUTHENTICATED", "INVALID_CREDENTIALS")
-
-
-@pytest.mark.promise("8-ratelimit")
-@pytest.mark.parametrize("known", [True, False])
-async def test_guessing_is_slowed_down_more_and_more(people: People, clock: FakeClock, known: bool) -> None:
-    person = await people.confirmed() if known else Person(new_address())
-    guesses = [await _guess(people, person) for _ in range(11)]
-    assert [each.reason for each in guesses] == ["INVALID_CREDENTIALS"] * 10 + ["TOO_MANY_ATTEMPTS"]
-    assert guesses[-1].status == "RESOURCE_EXHAUSTED"
-    waits = []
-    for _ in range(4):
-        clock.forward(timedelta(seconds=(await _guess(people, person)).retry_seconds))
-        assert (await _guess(people, person)).reason == "INVALID_CREDENTIALS"
-        waits.append((await _guess(people, person)).retry_seconds)
-    assert waits == [2, 4, 8, 16]
-
-
-async def _guess(people: People, person: Person) -> Refused:
-    return await refusal(people.stub.CreateSession(people.credentials(person, "a guess")))
-
-
-async def test_guessing_side_by_side_gives_no_more_guesses(people: People) -> None:
-    person = Person(new_address())
-    guesses = await asyncio.gather(*(_guess(people, person) for _ in range(20)))
-    assert sum(each.reason == "INVALID_CREDENTIALS" for each in guesses) == 10
-
-
-async def test_the_right_password_after_the_pause_begins_anew(people: People, clock: FakeClock) -> None:
-    person = await people.confirmed()
-    for _ in range(10):
-        await _guess(people, person)
-    assert (await refusal(people.sign_in(person))).reason == "TOO_MANY_ATTEMPTS"
-    clock.forward(timedelta(seconds=1))
-    await people.sign_in(person)
-    assert (await _guess(people, person)).reason == "INVALID_CREDENTIALS"
 
 
 async def test_a_refresh_token_is_exchanged_and_lasts(people: People, clock: FakeClock) -> None:

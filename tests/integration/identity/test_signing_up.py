@@ -8,13 +8,15 @@ from datetime import timedelta
 from statistics import median
 from uuid import uuid4
 
+import grpc.aio
 import pytest
 from crafiq.identity.v1 import events_pb2, identity_pb2
 
+from chassis.rpc import refusal_from
 from chassis.service import Service
 from services.identity.repository import accounts
-from tests.integration.identity.people import PASSWORD, Announced, People, Refused, new_address, refusal
-from tests.support import FakeClock
+from tests.integration.identity.people import PASSWORD, People, Refused, new_address, refusal
+from tests.support import Announced, FakeClock
 
 
 async def test_a_person_signs_up_confirms_and_signs_in(people: People) -> None:
@@ -216,6 +218,35 @@ async def test_another_body_under_the_same_request_id_is_refused(
     other = people.wish(email, request_id=wish.request_id, **different)
     refused = await refusal(people.stub.SignUp(other))
     assert (refused.status, refused.reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
+
+
+@pytest.mark.promise("2a-account")
+@pytest.mark.parametrize("hours", [23, 25, 24 * 6, 24 * 8])
+async def test_asking_again_tells_at_no_time_whether_the_address_has_an_account(
+    people: People, clock: FakeClock, identity: Service, hours: int
+) -> None:
+    owner = await people.confirmed()
+    wishes = [people.wish(email) for email in (owner.email, new_address())]
+    for wish in wishes:
+        await people.stub.SignUp(wish)
+    clock.forward(timedelta(hours=hours))
+    await accounts.sweep(identity.db, clock.now())
+    told = []
+    for wish in wishes:
+        other = people.wish(wish.email, request_id=wish.request_id, display_name="Somebody")
+        told.append([await _told(people, asked) for asked in (other, wish, other)])
+    assert told[0] == told[1]
+    remembered = ["REQUEST_ID_REUSED", "UNVERIFIED", "REQUEST_ID_REUSED"]
+    assert told[0] == (remembered if hours < 24 else ["UNVERIFIED", "REQUEST_ID_REUSED", "UNVERIFIED"])
+
+
+async def _told(people: People, wish: identity_pb2.SignUpRequest) -> str:
+    """What a sign-up is answered with, or why it is refused."""
+    try:
+        answer = await people.stub.SignUp(wish)
+    except grpc.aio.AioRpcError as error:
+        return refusal_from(error).reason
+    return identity_pb2.AccountState.Name(answer.state)
 
 
 async def test_two_of_the_same_request_at_once_make_one_account(people: People) -> None:

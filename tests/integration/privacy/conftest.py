@@ -8,6 +8,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
+import nats
 import pytest
 from crafiq.identity.v1 import events_pb2
 from crafiq.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
@@ -18,7 +19,7 @@ from services.privacy.__main__ import Settings, compose
 from services.privacy.adapters import ReceiptKeys
 from services.privacy.domain import Row
 from tests.integration.in_process import Neighbours, in_process, settings_for
-from tests.support import signing_key
+from tests.support import Announced, signing_key
 
 VERSION = "2025-10-29"
 ACCEPTED_AT = datetime(2026, 1, 1, 11, 30, tzinfo=UTC)
@@ -42,6 +43,14 @@ async def privacy(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Asy
 async def calls(privacy: Neighbours) -> PrivacyServiceStub:
     """Privacy as the gateway sees it."""
     return PrivacyServiceStub(await privacy.channel("gateway"))
+
+
+@pytest.fixture(scope="session")
+async def announced(infra: Infra) -> AsyncIterator[Announced]:
+    """What the bus holds."""
+    bus = await nats.connect(infra.nats.admin_url, tls=infra.nats.tls)
+    yield Announced(bus)
+    await bus.close()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import grpc
 import pytest
-from crafiq.privacy.v1 import privacy_pb2
+from crafiq.privacy.v1 import events_pb2, privacy_pb2
 from crafiq.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
 
 from chassis.rpc import refusal_from
@@ -19,7 +19,7 @@ from services.privacy.consumers import Consumers
 from services.privacy.repository import Acceptances, Documents
 from tests.integration.in_process import Neighbours
 from tests.integration.privacy.conftest import Sql, verified
-from tests.support import FakeClock
+from tests.support import Announced, FakeClock
 
 MAIL, TRAINING = privacy_pb2.MARKETING_EMAIL, privacy_pb2.PUBLIC_OUTPUT_TRAINING
 
@@ -125,6 +125,21 @@ async def test_wishing_what_stands_is_no_change(person: Person) -> None:
     first = await person.sets(MAIL, granted=False)
     assert await person.sets(MAIL, granted=False) == first
     assert len((await person.sees()).changes) == 1
+
+
+@pytest.mark.promise("4-withdraw", "11-withdraw", "11-object")
+async def test_each_change_is_announced_once_with_its_number(person: Person, announced: Announced) -> None:
+    request_id = uuid4()
+    await person.sets(TRAINING, request_id, granted=False)
+    await person.sets(TRAINING, request_id, granted=False)
+    await person.sets(TRAINING, granted=False)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await person.sets(TRAINING, granted=True, text_sha256="00" * 32)
+    await person.sets(MAIL, granted=True)
+    await person.sets(TRAINING, granted=True)
+    events = await announced(events_pb2.ConsentChanged, f"accounts/{person.account}", 3)
+    told = [(event.change, event.kind, event.granted) for event in events]
+    assert told == [(1, TRAINING, False), (2, MAIL, True), (3, TRAINING, True)]
 
 
 @pytest.mark.promise("4-consent")

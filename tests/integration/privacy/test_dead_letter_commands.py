@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.deadletters import dead_letters
+from chassis.deadletters import DeadLetter, bury, dead_letters
 from deploy.local.infra import Infra
 from deploy.local.state import write_private
 from services.privacy.domain import Document, DocumentKind
@@ -100,8 +100,12 @@ async def test_a_replay_says_what_came_of_it(crafiq: Crafiq, privacy: Neighbours
         material=False,
     )
     await Documents(privacy.service.db).post([posted])
+    unsent, subject = f"unsent:{uuid4()}", f"crafiq.privacy.v1.Nothing.{uuid4()}"
+    await bury(privacy.service.db, DeadLetter(unsent, subject, b"", "too large", 10, datetime.now(UTC)))
+    assert "privacy could not send it: too large" in (await crafiq("dead-letters", "show", unsent)).stdout
     repaired = await crafiq("dead-letters", "replay", "--all", "--service", "privacy")
     assert (repaired.returncode, f"{dead} privacy handled it" in repaired.stdout) == (0, True)
+    assert f"{unsent} privacy sends it again" in repaired.stdout
     assert await dead_letters(privacy.service.db) == []
     assert dead not in (await crafiq("dead-letters", "list")).stdout
 

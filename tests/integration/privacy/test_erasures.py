@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import secrets
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -33,7 +32,7 @@ from chassis.errors import Refusal
 from chassis.rpc import refusal_from
 from chassis.service import Service
 from deploy.local.infra import Infra
-from promises.ledger import Ledger
+from promises.ledger import Ledger, place
 from services.privacy.__main__ import Settings, compose
 from services.privacy.adapters import ReceiptKeys
 from services.privacy.consumers import ERASED as ANSWERS
@@ -43,7 +42,7 @@ from services.privacy.repository import Erasures
 from tests.integration.in_process import Neighbours, in_process, ledger_of, settings_for
 from tests.integration.privacy.conftest import verified
 from tests.integration.privacy.played import ERASED, OTHERS, STAYS, Played, played
-from tests.support import FakeClock, calling, eventually, signing_key
+from tests.support import FakeClock, calling, eventually, free_port, signing_key
 
 promise = pytest.mark.promise("9-delete-now", "11-erase")
 SECRET = "x-receipt-secret"
@@ -172,14 +171,8 @@ class Desk:
 
     async def standing(self) -> set[UUID]:
         """Whose tombstones stand."""
-        ledger = Ledger(*self.around.service.settings.ledger())
+        ledger = Ledger(*place(self.around.service.settings))
         return {wanted.account for wanted in await ledger.standing()}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,11 @@ def an_eraser(db: Database, *beyond: Beyond) -> Eraser:
 
 
 def a_holder(db: Database, eraser: Eraser) -> Holder:
-    return Holder(db, Row.metadata, Holdings(db, Row.metadata, eraser.beyond), eraser)
+    return Holder(db, Row.metadata, Holdings(db, Row.metadata, eraser.beyond), eraser, nothing)
+
+
+async def nothing() -> int:
+    return 0
 
 
 @asynccontextmanager

@@ -29,7 +29,11 @@ NOBODY = cast(Call, None)  # who calls is settled before
 @pytest.fixture
 def holder(db: Database) -> Holder:
     eraser = Eraser(db, Erasing(Row.metadata), AccountErased)
-    return Holder(db, Row.metadata, Holdings(db, Row.metadata, ()), eraser)
+    return Holder(db, Row.metadata, Holdings(db, Row.metadata, ()), eraser, nothing)
+
+
+async def nothing() -> int:
+    return 0
 
 
 async def plan(holder: Holder, account: UUID) -> dict[int, promises_pb2.Bucket]:

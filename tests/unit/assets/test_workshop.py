@@ -11,6 +11,7 @@ import pytest
 from services.assets.adapters.workshop import Workshop
 from services.assets.domain.media import TYPES
 from services.assets.domain.refusals import ContentChanged, ContentDamaged, LibraryBusy
+from tests.support import eventually
 from tests.unit.assets import makers
 
 
@@ -39,6 +40,39 @@ async def test_files_wait_for_room_and_are_refused_if_there_is_none() -> None:
     async with workshop.room_for(10**9):  # larger than all the room: alone
         done.append("large")
     assert done == ["first", "third", "large"]
+    workshop.close()
+
+
+async def test_who_leaves_keeps_the_room_until_the_thread_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop, begun, go = Workshop(threads=1, room=30, patience=0.1), threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        begun.set()
+        go.wait()
+
+    async def look() -> None:
+        async with workshop.room_for(4):
+            await workshop.examine(TYPES["image/jpeg"], b"four", "")
+
+    async def room(size: int) -> bool:
+        try:
+            async with workshop.room_for(size):
+                return True
+        except LibraryBusy:
+            return False
+
+    monkeypatch.setattr("services.assets.adapters.workshop.examined", slow)
+    running, queued = asyncio.create_task(look()), asyncio.create_task(look())
+    await eventually(begun.is_set)
+    for task in (running, queued):
+        task.cancel()
+    await asyncio.wait([running, queued])
+    try:
+        assert await room(6)  # that of the one whose turn had not come, and what nobody had
+        assert not await room(7)
+    finally:
+        go.set()
+    await eventually(lambda: room(10))
     workshop.close()
 
 

@@ -80,11 +80,31 @@ async def test_a_revoked_session_ends_at_once_even_if_it_was_verified(verifier: 
     token, other = verifier.minted.access(ANN, PHONE), verifier.minted.access(ANN, uuid4())
     caller = await verifier.check(token)
     assert caller
-    assert verifier.tokens.alive(caller.session, caller.expires_at)
+    assert verifier.tokens.alive(caller)
     verifier.revocations.add(PHONE, verifier.clock.now() + timedelta(minutes=5))
     assert await verifier.check(token) is None
-    assert not verifier.tokens.alive(caller.session, caller.expires_at)
+    assert not verifier.tokens.alive(caller)
     assert await verifier.check(other)
+
+
+@pytest.mark.promise("9-delete-now")
+async def test_an_account_that_ended_ends_all_its_sessions_at_once(verifier: Verifier) -> None:
+    first, second, another = (verifier.minted.access(who, uuid4()) for who in (ANN, ANN, uuid4()))
+    caller = await verifier.check(first)
+    assert caller
+    verifier.revocations.add_account(ANN, verifier.clock.now() + timedelta(minutes=5))
+    assert [await verifier.check(token) for token in (first, second)] == [None, None]
+    assert not verifier.tokens.alive(caller)
+    assert await verifier.check(another)
+
+
+def test_an_account_that_ended_is_forgotten_when_no_token_of_it_is_left() -> None:
+    clock = FakeClock()
+    revocations = Revocations(clock)
+    revocations.add_account(ANN, clock.now() + timedelta(minutes=5))
+    clock.forward(timedelta(minutes=5))
+    revocations.add(PHONE, clock.now() + timedelta(minutes=5))
+    assert (ANN in revocations, PHONE in revocations) == (False, True)
 
 
 async def test_a_revocation_is_forgotten_when_the_last_token_has_ended(verifier: Verifier) -> None:

@@ -49,6 +49,14 @@ def test_the_confirmation_carries_its_token_in_text_and_html() -> None:
     assert "02 January 2026, 12:00 UTC" in letter.text
 
 
+@pytest.mark.promise("2a-account")
+def test_the_confirmation_says_to_a_stranger_what_opening_its_link_would_do() -> None:
+    letter = _letter(MailKind.CONFIRM_ADDRESS)
+    for body in (letter.text, letter.html):
+        assert "somebody signed up for Crafiq with this address, from Firefox on Linux" in body
+        assert "If it was not you, do not open the link: whoever signed up chose the password" in body
+
+
 def test_a_mail_quotes_no_markup() -> None:
     letter = write(MailKind.SIGN_UP_ATTEMPTED, Occasion(NOW, "<b>x</b>"), PUBLIC)
     assert "<b>" not in letter.html

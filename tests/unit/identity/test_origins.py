@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.identity.domain.origins import UNKNOWN, coarse, network_address
+from services.identity.domain.origins import UNKNOWN, coarse, network, network_address
 
 
 @pytest.mark.promise("2b-device")
@@ -54,3 +54,17 @@ def test_nothing_of_the_user_agent_itself_is_kept(user_agent: str) -> None:
 )
 def test_only_a_network_address_is_kept_as_one(given: str, kept: str) -> None:
     assert network_address(given) == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "shared"),
+    [
+        ("203.0.113.7", "203.0.113.0/24"),
+        ("::ffff:203.0.113.7", "203.0.113.0/24"),
+        ("2001:db8:aa:bb::1", "2001:db8:aa::/48"),
+        ("unknown", ""),
+        ("", ""),
+    ],
+)
+def test_a_network_is_what_one_party_can_be_expected_to_have(given: str, shared: str) -> None:
+    assert network(given) == shared

@@ -123,6 +123,9 @@ class Asset(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    RENDITIONS_FIELD_NUMBER: _builtins.int
+    RENDITIONS_PENDING_FIELD_NUMBER: _builtins.int
+    PUBLICATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`assets/{uuid}`."""
     title: _builtins.str
@@ -147,9 +150,19 @@ class Asset(_message.Message):
     """`generations/{uuid}`, for an Output."""
     etag: _builtins.str
     """Changes with every change (AIP-154)."""
+    renditions_pending: _builtins.bool
+    """Whether they are still to be drawn: ask again in a moment."""
+    publication: _builtins.str
+    """`publications/{uuid}` that was made of it, if it is public."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it came into the library."""
+
+    @_builtins.property
+    def renditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rendition]:
+        """A poster and a thumbnail, as soon as they are drawn; nothing of what can't
+        be drawn.
+        """
 
     def __init__(
         self,
@@ -166,10 +179,13 @@ class Asset(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         generation: _builtins.str = ...,
         etag: _builtins.str = ...,
+        renditions: _abc.Iterable[Global___Rendition] | None = ...,
+        renditions_pending: _builtins.bool = ...,
+        publication: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_height", b"_height", "_width", b"_width", "create_time", b"create_time", "height", b"height", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_height", b"_height", "_width", b"_width", "content_type", b"content_type", "create_time", b"create_time", "etag", b"etag", "generation", b"generation", "height", b"height", "kind", b"kind", "name", b"name", "origin", b"origin", "sha256", b"sha256", "size_bytes", b"size_bytes", "title", b"title", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_height", b"_height", "_width", b"_width", "content_type", b"content_type", "create_time", b"create_time", "etag", b"etag", "generation", b"generation", "height", b"height", "kind", b"kind", "name", b"name", "origin", b"origin", "publication", b"publication", "renditions", b"renditions", "renditions_pending", b"renditions_pending", "sha256", b"sha256", "size_bytes", b"size_bytes", "title", b"title", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__height: _TypeAlias = _typing.Literal["height"]  # noqa: Y015
     _WhichOneofArgType__height: _TypeAlias = _typing.Literal["_height", b"_height"]  # noqa: Y015
@@ -460,10 +476,10 @@ class DeletionReceipt(_message.Message):
     """What was deleted, `assets/{uuid}`; nothing answers to the name any more."""
     rows: _builtins.int
     """How many rows of the database went: the asset, its upload, its lineage,
-    its places in packs.
+    its places in packs, its renditions and the note that they were due.
     """
     objects: _builtins.int
-    """How many stored objects went."""
+    """How many stored objects went: its bytes, its renditions."""
     objects_pending: _builtins.int
     """How many of them storage could not remove yet; they are removed within
     a minute of its return, and nothing gives them out until then.
@@ -570,7 +586,7 @@ Global___DownloadAssetResponse: _TypeAlias = DownloadAssetResponse  # noqa: Y015
 
 @_typing.final
 class Rendition(_message.Message):
-    """A form in which a public work can be read."""
+    """A form in which an asset or a public work can be seen."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -580,10 +596,15 @@ class Rendition(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """What it is: `original`."""
+    """What it is: `poster` (at most 1024 pixels on its longer side) or
+    `thumbnail` (256), both WebP; of public works also `original`.
+    """
     url: _builtins.str
-    """Where its bytes are, for everyone and as long as the work is public."""
+    """Where its bytes are: of an asset for its owner, until `expires_at`; of a
+    public work for everyone, as long as it is public.
+    """
     content_type: _builtins.str
     """Their type, such as `image/jpeg`."""
     size_bytes: _builtins.int
@@ -592,6 +613,10 @@ class Rendition(_message.Message):
     """Width in pixels, for pictures and videos."""
     height: _builtins.int
     """Height in pixels, for pictures and videos."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Until when `url` is good, if it is not for good."""
+
     def __init__(
         self,
         *,
@@ -601,10 +626,11 @@ class Rendition(_message.Message):
         size_bytes: _builtins.int = ...,
         width: _builtins.int | None = ...,
         height: _builtins.int | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_height", b"_height", "_width", b"_width", "height", b"height", "width", b"width"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_height", b"_height", "_width", b"_width", "expires_at", b"expires_at", "height", b"height", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_height", b"_height", "_width", b"_width", "content_type", b"content_type", "height", b"height", "kind", b"kind", "size_bytes", b"size_bytes", "url", b"url", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_height", b"_height", "_width", b"_width", "content_type", b"content_type", "expires_at", b"expires_at", "height", b"height", "kind", b"kind", "size_bytes", b"size_bytes", "url", b"url", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__height: _TypeAlias = _typing.Literal["height"]  # noqa: Y015
     _WhichOneofArgType__height: _TypeAlias = _typing.Literal["_height", b"_height"]  # noqa: Y015
@@ -635,6 +661,7 @@ class Publication(_message.Message):
     RENDITIONS_FIELD_NUMBER: _builtins.int
     MINE_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
+    VIEWS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`publications/{uuid}`, chosen at random."""
     kind: Global___MediaKind.ValueType
@@ -650,8 +677,8 @@ class Publication(_message.Message):
     licence_sha256: _builtins.str
     """SHA-256 of that text, lower-case hex."""
     training_eligible: _builtins.bool
-    """Whether it may be used to improve the service: settled when it became
-    public.
+    """Whether it may be used to improve the service. false is settled when it
+    became public, or because its owner objected since then.
     """
     likes: _builtins.int
     """How many like it."""
@@ -659,6 +686,10 @@ class Publication(_message.Message):
     """Whether it is the caller's own."""
     asset: _builtins.str
     """`assets/{uuid}` that it was made of; for the caller's own only."""
+    views: _builtins.int
+    """How often others than its owner opened it (`GetPublication`), counted every
+    few seconds and without who it was.
+    """
     @_builtins.property
     def renditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rendition]:
         """Its forms."""
@@ -678,10 +709,11 @@ class Publication(_message.Message):
         renditions: _abc.Iterable[Global___Rendition] | None = ...,
         mine: _builtins.bool = ...,
         asset: _builtins.str = ...,
+        views: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "kind", b"kind", "licence_sha256", b"licence_sha256", "licence_version", b"licence_version", "likes", b"likes", "mine", b"mine", "name", b"name", "publish_date", b"publish_date", "renditions", b"renditions", "sha256", b"sha256", "training_eligible", b"training_eligible", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "kind", b"kind", "licence_sha256", b"licence_sha256", "licence_version", b"licence_version", "likes", b"likes", "mine", b"mine", "name", b"name", "publish_date", b"publish_date", "renditions", b"renditions", "sha256", b"sha256", "training_eligible", b"training_eligible", "username", b"username", "views", b"views"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -880,6 +912,7 @@ class Pack(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     PUBLIC_FIELD_NUMBER: _builtins.int
+    COVER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`packs/{uuid}`."""
     title: _builtins.str
@@ -900,6 +933,10 @@ class Pack(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
 
+    @_builtins.property
+    def cover(self) -> Global___Rendition:
+        """The thumbnail of the first in it that has one."""
+
     def __init__(
         self,
         *,
@@ -910,10 +947,11 @@ class Pack(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         public: _builtins.bool = ...,
+        cover: Global___Rendition | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cover", b"cover", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_count", b"asset_count", "assets", b"assets", "create_time", b"create_time", "etag", b"etag", "name", b"name", "public", b"public", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_count", b"asset_count", "assets", b"assets", "cover", b"cover", "create_time", b"create_time", "etag", b"etag", "name", b"name", "public", b"public", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1176,6 +1214,7 @@ class PublicPack(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
     PUBLICATIONS_FIELD_NUMBER: _builtins.int
+    COVER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`packs/{uuid}`."""
     title: _builtins.str
@@ -1186,16 +1225,21 @@ class PublicPack(_message.Message):
         or deleted stays public and is not in it any more.
         """
 
+    @_builtins.property
+    def cover(self) -> Global___Rendition:
+        """The thumbnail of the first in it that has one."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         title: _builtins.str = ...,
         publications: _abc.Iterable[_builtins.str] | None = ...,
+        cover: Global___Rendition | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cover", b"cover"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "publications", b"publications", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cover", b"cover", "name", b"name", "publications", b"publications", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

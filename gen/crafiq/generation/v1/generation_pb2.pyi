@@ -836,7 +836,7 @@ Global___GetOutcomeRequest: _TypeAlias = GetOutcomeRequest  # noqa: Y015
 
 @_typing.final
 class Outcome(_message.Message):
-    """What became of a generation."""
+    """What became of a generation, as far as billing has to know."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -846,9 +846,11 @@ class Outcome(_message.Message):
     generation: _builtins.str
     """`generations/{uuid}`."""
     state: Global___State.ValueType
-    """What became of it."""
+    """`RUNNING` until it has ended, and not set from then on: how it ended is its
+    owner's affair.
+    """
     credits: _builtins.int
-    """The price of what was delivered, in credits; 0 unless SUCCEEDED."""
+    """The price of what was delivered, in credits, once it has ended."""
     def __init__(
         self,
         *,

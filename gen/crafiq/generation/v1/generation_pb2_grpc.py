@@ -179,8 +179,9 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetOutcome(self, request, context):
-        """What became of a generation, for a hold that nobody ended. NOT_FOUND: the
-        order did not come about, or its owner was erased.
+        """What became of a generation, for a hold that nobody ended; known for 30 days
+        after its end, also if it was deleted since. NOT_FOUND: the order did not
+        come about, or its owner was erased before it ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -70,8 +70,9 @@ class GenerationServiceStub:
     ListEgress: _grpc.UnaryUnaryMultiCallable[_generation_pb2.ListEgressRequest, _generation_pb2.ListEgressResponse]
     """Who received what of the caller's Input, when, and until when it lives."""
     GetOutcome: _grpc.UnaryUnaryMultiCallable[_generation_pb2.GetOutcomeRequest, _generation_pb2.Outcome]
-    """What became of a generation, for a hold that nobody ended. NOT_FOUND: the
-    order did not come about, or its owner was erased.
+    """What became of a generation, for a hold that nobody ended; known for 30 days
+    after its end, also if it was deleted since. NOT_FOUND: the order did not
+    come about, or its owner was erased before it ended.
     """
 
 @_typing.type_check_only
@@ -115,8 +116,9 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     ListEgress: _aio.UnaryUnaryMultiCallable[_generation_pb2.ListEgressRequest, _generation_pb2.ListEgressResponse]  # type: ignore[assignment]
     """Who received what of the caller's Input, when, and until when it lives."""
     GetOutcome: _aio.UnaryUnaryMultiCallable[_generation_pb2.GetOutcomeRequest, _generation_pb2.Outcome]  # type: ignore[assignment]
-    """What became of a generation, for a hold that nobody ended. NOT_FOUND: the
-    order did not come about, or its owner was erased.
+    """What became of a generation, for a hold that nobody ended; known for 30 days
+    after its end, also if it was deleted since. NOT_FOUND: the order did not
+    come about, or its owner was erased before it ended.
     """
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -223,8 +225,9 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_pb2.GetOutcomeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_generation_pb2.Outcome, _abc.Awaitable[_generation_pb2.Outcome]]:
-        """What became of a generation, for a hold that nobody ended. NOT_FOUND: the
-        order did not come about, or its owner was erased.
+        """What became of a generation, for a hold that nobody ended; known for 30 days
+        after its end, also if it was deleted since. NOT_FOUND: the order did not
+        come about, or its owner was erased before it ended.
         """
 
 def add_GenerationServiceServicer_to_server(servicer: GenerationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

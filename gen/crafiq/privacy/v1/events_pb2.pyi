@@ -3,6 +3,7 @@
 isort:skip_file
 What privacy announces."""
 
+from crafiq.privacy.v1 import privacy_pb2 as _privacy_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 import builtins as _builtins
@@ -15,6 +16,44 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class ConsentChanged(_message.Message):
+    """A person allowed something or withdrew it: a new change stands in their
+    ledger. Whoever acts on it heeds it within five seconds.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """`accounts/{uuid}`."""
+    change: _builtins.int
+    """The number of the change in the person's ledger, from 1. Events may come in
+    any order: of one kind, the highest number stands.
+    """
+    kind: _privacy_pb2.ConsentKind.ValueType
+    """What it is about."""
+    granted: _builtins.bool
+    """What it became: allowed, or withdrawn (objected to)."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        change: _builtins.int = ...,
+        kind: _privacy_pb2.ConsentKind.ValueType = ...,
+        granted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "change", b"change", "granted", b"granted", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsentChanged: _TypeAlias = ConsentChanged  # noqa: Y015
 
 @_typing.final
 class AccountErased(_message.Message):

@@ -1119,3 +1119,45 @@ class VoidErasureRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VoidErasureRequest: _TypeAlias = VoidErasureRequest  # noqa: Y015
+
+@_typing.final
+class ReportScrubRequest(_message.Message):
+    """What a scrub has done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEGIN_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    SEARCHED_BYTES_FIELD_NUMBER: _builtins.int
+    SEARCHED_VALUES_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    searched_bytes: _builtins.int
+    """How many bytes of raw files it has searched."""
+    searched_values: _builtins.int
+    """For how many values."""
+    hits: _builtins.int
+    """How many of them were found."""
+    @_builtins.property
+    def begin_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began; what was erased later is the next one's."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it had searched everything."""
+
+    def __init__(
+        self,
+        *,
+        begin_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        searched_bytes: _builtins.int = ...,
+        searched_values: _builtins.int = ...,
+        hits: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "end_time", b"end_time", "hits", b"hits", "searched_bytes", b"searched_bytes", "searched_values", b"searched_values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportScrubRequest: _TypeAlias = ReportScrubRequest  # noqa: Y015

@@ -102,6 +102,11 @@ class PrivacyServiceStub:
                 request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ApproveErasureRequest.SerializeToString,
                 response_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ApproveErasureResponse.FromString,
                 _registered_method=True)
+        self.ReportScrub = channel.unary_unary(
+                '/crafiq.privacy.v1.PrivacyService/ReportScrub',
+                request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ReportScrubRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
         self.VoidErasure = channel.unary_unary(
                 '/crafiq.privacy.v1.PrivacyService/VoidErasure',
                 request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.VoidErasureRequest.SerializeToString,
@@ -216,6 +221,14 @@ class PrivacyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportScrub(self, request, context):
+        """What a scrub has searched and found: the supplements of receipts that are
+        older wait for one that found nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def VoidErasure(self, request, context):
         """The account was not deleted after all: takes the tombstone back.
         """
@@ -290,6 +303,11 @@ def add_PrivacyServiceServicer_to_server(servicer, server):
                     servicer.ApproveErasure,
                     request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ApproveErasureRequest.FromString,
                     response_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ApproveErasureResponse.SerializeToString,
+            ),
+            'ReportScrub': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportScrub,
+                    request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ReportScrubRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
             'VoidErasure': grpc.unary_unary_rpc_method_handler(
                     servicer.VoidErasure,
@@ -649,6 +667,33 @@ class PrivacyService:
             '/crafiq.privacy.v1.PrivacyService/ApproveErasure',
             crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ApproveErasureRequest.SerializeToString,
             crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ApproveErasureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportScrub(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.privacy.v1.PrivacyService/ReportScrub',
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ReportScrubRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

@@ -83,6 +83,10 @@ class PrivacyServiceStub:
     they approved and writes the tombstone into the ledger outside of all
     databases. FAILED_PRECONDITION with the new hash if the plan has changed.
     """
+    ReportScrub: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.ReportScrubRequest, _empty_pb2.Empty]
+    """What a scrub has searched and found: the supplements of receipts that are
+    older wait for one that found nothing.
+    """
     VoidErasure: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.VoidErasureRequest, _empty_pb2.Empty]
     """The account was not deleted after all: takes the tombstone back."""
 
@@ -138,6 +142,10 @@ class PrivacyServiceAsyncStub(PrivacyServiceStub):
     """Opens the case of somebody who wants to be deleted: checks the plan that
     they approved and writes the tombstone into the ledger outside of all
     databases. FAILED_PRECONDITION with the new hash if the plan has changed.
+    """
+    ReportScrub: _aio.UnaryUnaryMultiCallable[_privacy_pb2.ReportScrubRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """What a scrub has searched and found: the supplements of receipts that are
+    older wait for one that found nothing.
     """
     VoidErasure: _aio.UnaryUnaryMultiCallable[_privacy_pb2.VoidErasureRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """The account was not deleted after all: takes the tombstone back."""
@@ -269,6 +277,16 @@ class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Opens the case of somebody who wants to be deleted: checks the plan that
         they approved and writes the tombstone into the ledger outside of all
         databases. FAILED_PRECONDITION with the new hash if the plan has changed.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportScrub(
+        self,
+        request: _privacy_pb2.ReportScrubRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """What a scrub has searched and found: the supplements of receipts that are
+        older wait for one that found nothing.
         """
 
     @_abc_1.abstractmethod

@@ -57,6 +57,16 @@ class DataHolderStub:
                 request_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.VerifyRequest.SerializeToString,
                 response_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.Findings.FromString,
                 _registered_method=True)
+        self.Replay = channel.unary_unary(
+                '/crafiq.promises.v1.DataHolder/Replay',
+                request_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.ReplayRequest.SerializeToString,
+                response_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.ReplayResponse.FromString,
+                _registered_method=True)
+        self.TakeWitnesses = channel.unary_unary(
+                '/crafiq.promises.v1.DataHolder/TakeWitnesses',
+                request_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesRequest.SerializeToString,
+                response_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesResponse.FromString,
+                _registered_method=True)
 
 
 class DataHolderServicer:
@@ -95,6 +105,23 @@ class DataHolderServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Replay(self, request, context):
+        """Erases whom the ledger of tombstones names and this database does not, as
+        every start does: for after a backup was brought back by hand.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TakeWitnesses(self, request, context):
+        """Hands over, once, some of the values that were erased here lately, so that
+        a scrub can look for them in the raw files of the engines. They are kept
+        in memory only, for a day at most.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DataHolderServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -117,6 +144,16 @@ def add_DataHolderServicer_to_server(servicer, server):
                     servicer.Verify,
                     request_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.VerifyRequest.FromString,
                     response_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.Findings.SerializeToString,
+            ),
+            'Replay': grpc.unary_unary_rpc_method_handler(
+                    servicer.Replay,
+                    request_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.ReplayRequest.FromString,
+                    response_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.ReplayResponse.SerializeToString,
+            ),
+            'TakeWitnesses': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeWitnesses,
+                    request_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesRequest.FromString,
+                    response_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -230,6 +267,60 @@ class DataHolder:
             '/crafiq.promises.v1.DataHolder/Verify',
             crafiq_dot_promises_dot_v1_dot_promises__pb2.VerifyRequest.SerializeToString,
             crafiq_dot_promises_dot_v1_dot_promises__pb2.Findings.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Replay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.promises.v1.DataHolder/Replay',
+            crafiq_dot_promises_dot_v1_dot_promises__pb2.ReplayRequest.SerializeToString,
+            crafiq_dot_promises_dot_v1_dot_promises__pb2.ReplayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeWitnesses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.promises.v1.DataHolder/TakeWitnesses',
+            crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesRequest.SerializeToString,
+            crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesResponse.FromString,
             options,
             channel_credentials,
             insecure,

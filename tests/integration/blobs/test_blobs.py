@@ -10,9 +10,16 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from chassis.blobs import BlobExists, BlobMissing, BlobStore, BlobTooLarge, Presigner, StorageUnavailable
 from chassis.clock import Clock
 from deploy.local.infra import Infra
+from services.assets.adapters.blobs import (
+    BlobExists,
+    BlobMissing,
+    BlobStore,
+    BlobTooLarge,
+    Presigner,
+    StorageUnavailable,
+)
 from services.assets.adapters.buckets import BlobInfo, Buckets
 
 BODY = b"some bytes of a picture"

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from minio.credentials import Credentials
 from minio.signer import presign_v4
 
-from chassis.blobs import Presigner
+from services.assets.adapters.blobs import Presigner
 from tests.support import FakeClock
 
 CLOCK = FakeClock()

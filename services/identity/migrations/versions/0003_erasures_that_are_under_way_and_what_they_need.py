@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 KINDS = "'CONFIRM_ADDRESS', 'SIGN_UP_ATTEMPTED', 'SESSION_ENDED_FOR_SAFETY', 'ACCOUNT_DELETED'"
 
@@ -33,6 +33,9 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        op.f("ix_retained_farewells_create_time"), "retained_farewells", ["create_time"], unique=False
     )
     op.create_index(op.f("ix_retained_farewells_due_at"), "retained_farewells", ["due_at"], unique=False)
     op.create_index(op.f("ix_retained_farewells_until"), "retained_farewells", ["until"], unique=False)

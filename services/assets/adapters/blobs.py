@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import io
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
@@ -152,7 +152,7 @@ class BlobStore:
         async with _translated(), self._http.put(url, data=io.BytesIO(body), headers=headers) as answer:
             _check(answer.status)
 
-    async def read(self, bucket: str, key: str, *, chunk: int = CHUNK) -> AsyncIterator[bytes]:
+    async def read(self, bucket: str, key: str, *, chunk: int = CHUNK) -> AsyncGenerator[bytes, None]:
         """Stream an object in chunks of up to `chunk` bytes; raises BlobMissing, StorageUnavailable."""
         url, _ = self._presigner.get(bucket, key)
         async with _translated(), self._http.get(url) as answer:

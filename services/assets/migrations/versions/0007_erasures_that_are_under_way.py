@@ -1,10 +1,10 @@
-"""Erasures that are under way, and what they need."""
+"""Erasures that are under way."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade() -> None:

@@ -1,4 +1,4 @@
-"""What assets does when time passes: bytes that nobody has, or will have, go."""
+"""Bytes that nobody has, or will have, go."""
 
 from __future__ import annotations
 
