@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from google.protobuf.message import Message
@@ -81,6 +81,18 @@ ABANDONED = Statement(
     scalar,
 )
 FORGET = Statement(text("DELETE FROM copying WHERE publication = ANY(:publications) AND abandoned"))
+UNBLENDED = Statement(
+    text(
+        """
+        SELECT day::date FROM generate_series(
+          COALESCE((SELECT max(day) + 1 FROM blended), (SELECT min(published_on) FROM publications)),
+          CAST(:before AS date) - 1, interval '1 day') AS day
+        """
+    ),
+    scalar,
+)
+OF_DAY = Statement(text("SELECT id FROM publications WHERE published_on = :day AND NOT taken_down"), scalar)
+BLENDED = Statement(text("INSERT INTO blended (day) VALUES (:day) ON CONFLICT DO NOTHING"))
 FIRST = UUID(int=0)
 
 
@@ -201,6 +213,18 @@ class Publications:
     async def forget(self, publications: Sequence[UUID]) -> None:
         """The bytes of these are gone."""
         await self._db.execute(FORGET, publications=list(publications))
+
+    async def unblended(self, before: date) -> list[date]:
+        """The days before this one on which works may have become public and are not blended, in order."""
+        return await self._db.all(UNBLENDED, before=before)
+
+    async def of_day(self, day: date) -> list[UUID]:
+        """What became public on a day."""
+        return await self._db.all(OF_DAY, day=day)
+
+    async def blended(self, day: date) -> None:
+        """This day is done."""
+        await self._db.execute(BLENDED, day=day)
 
     async def _counted(self, found: list[Publication]) -> list[Shown]:
         ids = [each.id for each in found]
