@@ -49,8 +49,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @contextmanager
-def started(state: Path) -> Iterator[Running]:
-    """A platform with its state in this folder, stopped when the block ends."""
+def started(state: Path, *options: str) -> Iterator[Running]:
+    """A platform with its state in this folder, stopped when the block ends; `options` are those of `up`."""
+    (state / "endpoints.json").unlink(missing_ok=True)
     environment = {
         **os.environ,
         "CRAFIQ_STATE": str(state),
@@ -60,7 +61,7 @@ def started(state: Path) -> Iterator[Running]:
     }
     with (state / "up.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "up", "--with-parent"],
+            [sys.executable, "-m", "cli", "up", "--with-parent", *options],
             cwd=ROOT,
             env=environment,
             stdout=log,
