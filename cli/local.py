@@ -25,6 +25,7 @@ from deploy.local.certs import Certificates
 from deploy.local.state import StateFolder
 
 SECONDS = 5.0  # to connect
+NO_POSTGRES = "PostgreSQL does not answer: `make status` shows what runs."
 
 
 class NotUpError(Exception):
@@ -50,25 +51,39 @@ class Local:
     @asynccontextmanager
     async def database(self, service: str) -> AsyncIterator[Database]:
         """A service's database. Raises NotUpError if the server does not answer."""
-        url = re.sub(r"/[^/?]*\?", f"/{service}?", self.endpoints["postgres"], count=1)
+        url = self._database_url(service)
         # Nothing is created through it, so it needs no key to know requests again.
         opened = Database.open(url, clock=Clock(), new_id=uuid4, request_key=b"", size=(1, 1))
         try:
             db = await opened.__aenter__()
         except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-            raise NotUpError("PostgreSQL does not answer: `make status` shows what runs.") from error
+            raise NotUpError(NO_POSTGRES) from error
         try:
             yield db
         finally:
             await opened.__aexit__(None, None, None)
 
     @asynccontextmanager
+    async def sql(self, service: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        """A connection to a service's database, to look into it from outside. Raises NotUpError."""
+        url = self._database_url(service)
+        try:
+            connection = await asyncpg.connect(url, timeout=SECONDS)
+        except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+            raise NotUpError(NO_POSTGRES) from error
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    def _database_url(self, service: str) -> str:
+        return re.sub(r"/[^/?]*\?", f"/{service}?", self.endpoints["postgres"], count=1)
+
+    @asynccontextmanager
     async def bus(self) -> AsyncIterator[Client]:
         """The bus. Raises NotUpError if the server does not answer."""
         logging.getLogger("asyncio").setLevel(logging.ERROR)  # nats-py's TLS ends with an idle warning
-        tls = self.state.folder("tls", "nats")
-        context = ssl.create_default_context(cafile=tls / "ca.crt")
-        context.load_cert_chain(tls / "tls.crt", tls / "tls.key")
+        context = self.tls("nats")
         try:
             client = await nats.connect(
                 self.endpoints["nats"], tls=context, allow_reconnect=False, connect_timeout=int(SECONDS)
@@ -79,6 +94,13 @@ class Local:
             yield client
         finally:
             await client.close()
+
+    def tls(self, process: str) -> ssl.SSLContext:
+        """What a TLS client needs that has the certificate of a process."""
+        folder = Certificates(self.state).folder(process)
+        context = ssl.create_default_context(cafile=folder / "ca.crt")
+        context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+        return context
 
     @asynccontextmanager
     async def channel(self, service: str) -> AsyncIterator[grpc.aio.Channel]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from time import monotonic
 
 from cli.api import Api, ApiRefused, Json
-from cli.demo.progress import Progress, Step
 from cli.demo.story import Seen, require
+from cli.progress import Progress, Step
 from cli.receipts import verified
 
 STEPS = 5

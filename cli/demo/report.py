@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 
 from cli.demo.leaving import FATES, Left
-from cli.demo.progress import Progress
 from cli.demo.story import Made, Seen
+from cli.progress import Progress
 
 STYLE = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
 

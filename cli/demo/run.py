@@ -17,8 +17,8 @@ import aiohttp
 
 from cli.api import Api, ApiRefused
 from cli.demo import leaving, report
-from cli.demo.progress import Progress
 from cli.demo.story import STEPS, DemoFailed, Story
+from cli.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_PROMPT = "A lighthouse on a cliff at dawn, as a woodcut"

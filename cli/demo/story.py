@@ -17,7 +17,7 @@ from pathlib import Path
 from time import monotonic
 
 from cli.api import Api, Json
-from cli.demo.progress import Progress, Step
+from cli.progress import Progress, Step
 
 STEPS = 9
 PASSWORD_BYTES = 18

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
+
+from cli.search import Needles, Sought
 
 T = TypeVar("T", bound=str)
 # Shorter ones are found by chance: "ada" is in "metadata".
@@ -27,24 +26,8 @@ def all_used() -> frozenset[str]:
     return frozenset(_used)
 
 
-def spellings(value: str) -> set[bytes]:
-    """A value as it may stand in a log: as it is, as JSON or Python, in a URL, in base64."""
-    plain = value.encode("utf-8", "replace")
-    return {
-        plain,
-        json.dumps(value)[1:-1].encode(),
-        repr(value)[1:-1].encode(),
-        quote(value, safe="").encode(),
-        base64.b64encode(plain).rstrip(b"="),
-    }
-
-
 def found_in(files: Iterable[Path], values: Iterable[str]) -> dict[str, list[str]]:
-    """The values that stand in a file, by the file's name."""
-    wanted = [(value, spelling) for value in values for spelling in spellings(value)]
-    found = {}
-    for file in files:
-        content = file.read_bytes()
-        if hits := sorted({value for value, spelling in wanted if spelling in content}):
-            found[file.name] = hits
-    return found
+    """The values that stand in a file, by the file's name, however they are spelled."""
+    needles = Needles(Sought(value, value.encode("utf-8", "replace")) for value in values)
+    found = {file.name: needles.in_file(file, file.name)[1] for file in files}
+    return {name: sorted({hit.sought.name for hit in hits}) for name, hits in found.items() if hits}

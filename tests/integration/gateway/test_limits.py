@@ -11,7 +11,8 @@ from uuid import uuid4
 import pytest
 from crafiq.identity.v1 import identity_pb2
 
-from . import grpc_web
+from cli import grpc_web
+
 from .conftest import Gateway, raw
 
 if TYPE_CHECKING:

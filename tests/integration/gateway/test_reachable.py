@@ -14,7 +14,8 @@ from crafiq.generation.v1 import generation_pb2
 from crafiq.identity.v1 import identity_pb2
 from google.protobuf.empty_pb2 import Empty
 
-from . import grpc_web
+from cli import grpc_web
+
 from .conftest import Gateway, raw
 
 if TYPE_CHECKING:

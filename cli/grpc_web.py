@@ -1,4 +1,4 @@
-"""gRPC-Web by hand (binary framing), to see what a browser's client would."""
+"""gRPC-Web by hand (binary framing), as a browser's client speaks it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Answer:
 async def call(
     http: aiohttp.ClientSession, path: str, request: Any, headers: dict[str, str] | None = None
 ) -> Answer:
-    """One unary call of `path`, "/crafiq.assets.v1.AssetsService/GetAsset"."""
+    """One call of `path`, "/crafiq.assets.v1.AssetsService/GetAsset"; a stream is read to its end."""
     body = request.SerializeToString()
     framed = struct.pack(">BI", 0, len(body)) + body
     async with http.post(path, data=framed, headers={**HEADERS, **(headers or {})}) as answer:
