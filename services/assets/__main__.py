@@ -48,16 +48,16 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Desk]:
     uploads, library, publications = Uploads(db), Library(db), Publications(db)
     renditions, views = Renditions(db), Views(db)
     async with opened(settings.s3_url, keys, places, service.clock) as storage:
+        blending = Blending(publications, storage, service.clock, service.new_id, shuffled)
         desk = Desk(
             uploads, library, Packs(db), publications, renditions, views, storage, workshop, names, licence(),
-            settings.public_url, pages, service.clock, service.new_id,
+            settings.public_url, pages, service.clock, service.new_id, blending.now,
         )  # fmt: skip
         service.offer(assets_pb2.DESCRIPTOR.services_by_name["AssetsService"], Handler(desk))
         keep_promises(service, AccountErased, [Objects(library, storage)])
         service.listen(Consumers().subscriptions())
         sweeper = Sweeper(uploads, library, publications, storage, service.clock)
         artist = Artist(renditions, library, storage, Renderer())
-        blending = Blending(publications, storage, service.clock, service.new_id, shuffled)
         for job in (*sweeper.jobs(), *artist.jobs(), blending.job()):
             service.every(job)
         for worker in (views.run, *[artist.run] * settings.drawn):

@@ -88,7 +88,10 @@ class Rendition(Row, table=True):
 
 
 class PublicRendition(Row, table=True):
-    """One rendition of a publication: made for good, as the publication is. Triggers refuse every change."""
+    """One rendition of a publication: made for good, as the publication is.
+
+    Triggers refuse every change but one of nothing.
+    """
 
     __tablename__ = "publication_renditions"
     __table_args__ = (

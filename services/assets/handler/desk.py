@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -44,6 +44,7 @@ class Desk:
     pages: Pages
     clock: Clock
     new_id: Callable[[], UUID]
+    blend: Callable[[], Awaitable[int]]
 
     @asynccontextmanager
     async def shelved(self, account: UUID, content: Content) -> AsyncIterator[UUID]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from random import SystemRandom
 from uuid import UUID
 
@@ -46,6 +46,16 @@ class Blending:
         """Every day that is over. A day that was interrupted is begun anew."""
         today = (self._clock.now() - SETTLED).date()
         for day in await self._publications.unblended(today):
-            for publication in self._shuffled(await self._publications.of_day(day)):
-                await self._storage.restamp(publication, self._new_id())
+            await self._blend(day)
             await self._publications.blended(day)
+
+    async def now(self) -> int:
+        """What became public today as well; it is blended again by night. Answers how many works."""
+        tomorrow = self._clock.now().date() + timedelta(days=1)
+        return sum([await self._blend(day) for day in await self._publications.unblended(tomorrow)])
+
+    async def _blend(self, day: date) -> int:
+        works = self._shuffled(await self._publications.of_day(day))
+        for publication in works:
+            await self._storage.restamp(publication, self._new_id())
+        return len(works)

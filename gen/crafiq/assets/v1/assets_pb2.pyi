@@ -1514,3 +1514,42 @@ class StoreOutputRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___StoreOutputRequest: _TypeAlias = StoreOutputRequest  # noqa: Y015
+
+@_typing.final
+class BlendPublicWorksRequest(_message.Message):
+    """Asks that public works be written anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlendPublicWorksRequest: _TypeAlias = BlendPublicWorksRequest  # noqa: Y015
+
+@_typing.final
+class BlendPublicWorksResponse(_message.Message):
+    """They are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKS_FIELD_NUMBER: _builtins.int
+    works: _builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        works: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["works", b"works"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlendPublicWorksResponse: _TypeAlias = BlendPublicWorksResponse  # noqa: Y015

@@ -166,6 +166,11 @@ class AssetsServiceStub:
                 request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.StoreOutputRequest.SerializeToString,
                 response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Asset.FromString,
                 _registered_method=True)
+        self.BlendPublicWorks = channel.unary_unary(
+                '/crafiq.assets.v1.AssetsService/BlendPublicWorks',
+                request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.BlendPublicWorksRequest.SerializeToString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.BlendPublicWorksResponse.FromString,
+                _registered_method=True)
 
 
 class AssetsServiceServicer:
@@ -363,6 +368,14 @@ class AssetsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BlendPublicWorks(self, request, context):
+        """Writes public works anew that still have the times at which they became
+        public, as happens each night; those of today too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AssetsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -495,6 +508,11 @@ def add_AssetsServiceServicer_to_server(servicer, server):
                     servicer.StoreOutput,
                     request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.StoreOutputRequest.FromString,
                     response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.Asset.SerializeToString,
+            ),
+            'BlendPublicWorks': grpc.unary_unary_rpc_method_handler(
+                    servicer.BlendPublicWorks,
+                    request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.BlendPublicWorksRequest.FromString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.BlendPublicWorksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1200,6 +1218,33 @@ class AssetsService:
             '/crafiq.assets.v1.AssetsService/StoreOutput',
             crafiq_dot_assets_dot_v1_dot_assets__pb2.StoreOutputRequest.SerializeToString,
             crafiq_dot_assets_dot_v1_dot_assets__pb2.Asset.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BlendPublicWorks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.assets.v1.AssetsService/BlendPublicWorks',
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.BlendPublicWorksRequest.SerializeToString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.BlendPublicWorksResponse.FromString,
             options,
             channel_credentials,
             insecure,

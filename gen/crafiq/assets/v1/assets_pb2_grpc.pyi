@@ -103,6 +103,10 @@ class AssetsServiceStub:
     256 KiB. Asked again for the same generation and index, the answer is the
     same asset.
     """
+    BlendPublicWorks: _grpc.UnaryUnaryMultiCallable[_assets_pb2.BlendPublicWorksRequest, _assets_pb2.BlendPublicWorksResponse]
+    """Writes public works anew that still have the times at which they became
+    public, as happens each night; those of today too.
+    """
 
 @_typing.type_check_only
 class AssetsServiceAsyncStub(AssetsServiceStub):
@@ -177,6 +181,10 @@ class AssetsServiceAsyncStub(AssetsServiceStub):
     """Stores an Output: the header first, then the bytes in chunks of up to
     256 KiB. Asked again for the same generation and index, the answer is the
     same asset.
+    """
+    BlendPublicWorks: _aio.UnaryUnaryMultiCallable[_assets_pb2.BlendPublicWorksRequest, _assets_pb2.BlendPublicWorksResponse]  # type: ignore[assignment]
+    """Writes public works anew that still have the times at which they became
+    public, as happens each night; those of today too.
     """
 
 class AssetsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -405,6 +413,16 @@ class AssetsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stores an Output: the header first, then the bytes in chunks of up to
         256 KiB. Asked again for the same generation and index, the answer is the
         same asset.
+        """
+
+    @_abc_1.abstractmethod
+    def BlendPublicWorks(
+        self,
+        request: _assets_pb2.BlendPublicWorksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assets_pb2.BlendPublicWorksResponse, _abc.Awaitable[_assets_pb2.BlendPublicWorksResponse]]:
+        """Writes public works anew that still have the times at which they became
+        public, as happens each night; those of today too.
         """
 
 def add_AssetsServiceServicer_to_server(servicer: AssetsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
