@@ -184,12 +184,12 @@ class Caseworker:
     async def _close(self, case: Case, account: UUID) -> None:
         """Sign the supplement once a scrub came after the receipt and the last vendor's copy has ended."""
         now, since = self._clock.now(), case.signed_at or self._clock.now()
-        scrub = await self._erasures.clean_scrub(since)
         senders = [each.holder for each in await self._erasures.holders(case.id) if each.vendors]
         found = [await self._tools.holders.verify(holder, account, case.id) for holder in senders]
         async with self._erasures.locked(case.id) as held:
             if held is None or held.case.state is not CaseState.RECEIPT_SIGNED:
                 return
+            scrub = await held.clean_scrub(since)
             if scrub is None or any(each.vendor_copies for each in found):
                 held.case.wait(OPEN_ENDS, now)
             else:

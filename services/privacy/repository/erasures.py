@@ -57,6 +57,10 @@ PLAN = Statement(
     Plan,
 )
 OLD_PLANS = Statement(text("DELETE FROM erasure_plans WHERE made_at <= :before"))
+# Those that wait for a scrub look whether this one will do.
+LOOK_AT_SIGNED = Statement(
+    text("UPDATE erasure_cases SET due = LEAST(due, :now) WHERE state = 'RECEIPT_SIGNED'")
+)
 CLEAN_SCRUB = Statement(
     select(Scrub)
     .where(col(Scrub.began_at) >= bindparam("since", type_=MOMENT), col(Scrub.hits) == 0)
@@ -86,6 +90,13 @@ class Open:
         await self._tx.update(self.case)
         for holder in self.holders:
             await self._tx.update(holder)
+
+    async def clean_scrub(self, since: datetime) -> Scrub | None:
+        """The first scrub that began after a time and found nothing.
+
+        One that is reported while the case is locked has it looked at again.
+        """
+        return await self._tx.first(CLEAN_SCRUB, since=since)
 
 
 class Erasures:
@@ -157,12 +168,10 @@ class Erasures:
         return found
 
     async def report(self, scrub: Scrub) -> None:
-        """Keep what a scrub found."""
-        await self.db.insert(scrub)
-
-    async def clean_scrub(self, since: datetime) -> Scrub | None:
-        """The first scrub that began after a time and found nothing."""
-        return await self.db.first(CLEAN_SCRUB, since=since)
+        """Keep what a scrub found; whoever waited for it looks again soon."""
+        async with self.db.transaction() as tx:
+            await tx.insert(scrub)
+            await tx.execute(LOOK_AT_SIGNED, now=self.db.clock.now())
 
     async def keys(self) -> list[ReceiptKey]:
         """Every public key that receipts were signed with, newest first."""
