@@ -18,10 +18,11 @@ class Control:
         self.journal, self._plan, self._refused = journal, plan, refused
 
     def routes(self) -> list[web.RouteDef]:
-        """`GET, DELETE /sandbox/requests`, `GET, PUT /sandbox/faults`."""
+        """`GET, DELETE /sandbox/requests`, `DELETE /sandbox/requests/{id}`, `GET, PUT /sandbox/faults`."""
         return [
             web.get("/sandbox/requests", self.list_requests),
             web.delete("/sandbox/requests", self.clear_requests),
+            web.delete("/sandbox/requests/{request_id}", self.forget_request),
             web.get("/sandbox/faults", self.list_faults),
             web.put("/sandbox/faults", self.put_faults),
         ]
@@ -32,6 +33,10 @@ class Control:
     async def clear_requests(self, _request: web.Request) -> web.Response:
         self.journal.clear()
         return web.json_response([])
+
+    async def forget_request(self, request: web.Request) -> web.Response:
+        found = self.journal.forget(request.match_info["request_id"])
+        return web.json_response({}, status=200 if found else 404)
 
     async def list_faults(self, _request: web.Request) -> web.Response:
         return web.json_response(self._plan.listed())

@@ -11,6 +11,8 @@ KEPT = 1000
 class Row(Protocol):
     """One request and what became of it."""
 
+    request_id: str
+
     def described(self) -> dict[str, Any]:
         """As `GET /sandbox/requests` shows it."""
         ...
@@ -35,6 +37,13 @@ class Journal(Generic[R]):
         """Forget all rows and counters."""
         self._rows: deque[R] = deque(maxlen=KEPT)
         self.total = 0
+
+    def forget(self, request_id: str) -> bool:
+        """The vendor's clock has run out for one request, which still counts; False if there is none."""
+        kept = [row for row in self._rows if row.request_id != request_id]
+        found = len(kept) < len(self._rows)
+        self._rows = deque(kept, KEPT)
+        return found
 
     def listed(self) -> list[dict[str, Any]]:
         """Oldest first."""

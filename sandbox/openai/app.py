@@ -1,7 +1,8 @@
 """OpenAI's image endpoints and, beside them, what tests steer and look at it with.
 
     POST /v1/images/generations · POST /v1/images/edits · GET /v1/models · GET /v1/models/{id}
-    GET, DELETE /sandbox/requests · GET, PUT /sandbox/faults · GET /sandbox/stats
+    GET, DELETE /sandbox/requests · DELETE /sandbox/requests/{id} · GET, PUT /sandbox/faults
+    GET /sandbox/stats
 
 Everything takes the same key as `Authorization: Bearer`.
 """

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sandbox.journal import Journal
 from sandbox.media import metadata_in
+
+KEPT_FOR = timedelta(days=30)
+"""The vendor's own clock: it keeps what it was sent to look into abuse, and no longer."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Pictures(Journal[Received]):
 
     def begin(self, method: str, path: str, request_id: str, headers: list[str]) -> Received:
         """A row for a request that has just come."""
+        self._forget_old()
         return self.note(
             Received(self._now(), method, path, request_id, sorted({h.lower() for h in headers}))
         )
@@ -92,3 +96,13 @@ class Pictures(Journal[Received]):
         """Forget all rows and counters."""
         super().clear()
         self.accepted = self.pictures = 0
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Oldest first, 30 days at most."""
+        self._forget_old()
+        return super().listed()
+
+    def _forget_old(self) -> None:
+        before = self._now() - KEPT_FOR
+        while self._rows and self._rows[0].received_at <= before:
+            self._rows.popleft()

@@ -71,10 +71,11 @@ class Inbox:
         wanted = recipient.lower()
         return [m for m in self._messages if m.recipient.lower() == wanted]
 
-    def clear(self) -> None:
-        """Forget all messages."""
-        self._messages.clear()
-        self._bytes = 0
+    def clear(self, recipient: str | None = None) -> None:
+        """Forget the messages of one recipient, as who owns a mailbox may, or all."""
+        gone = self.messages(recipient)
+        self._messages = deque(message for message in self._messages if message not in gone)
+        self._bytes = sum(message.size for message in self._messages)
 
 
 def _body(message: EmailMessage, kind: str) -> str:

@@ -1,6 +1,6 @@
 """The reading side: JSON for tests, a page for people.
 
-GET /messages?to=ADDRESS · DELETE /messages · GET /faults · PUT /faults · GET /
+GET, DELETE /messages?to=ADDRESS · DELETE /messages · GET /faults · PUT /faults · GET /
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Mailbox:
         messages = self._inbox.messages(request.query.get("to"))
         return web.json_response([m.described() for m in messages])
 
-    async def clear(self, _request: web.Request) -> web.Response:
-        self._inbox.clear()
+    async def clear(self, request: web.Request) -> web.Response:
+        self._inbox.clear(request.query.get("to"))
         return web.json_response([])
 
     async def list_faults(self, _request: web.Request) -> web.Response:

@@ -98,3 +98,12 @@ async def test_an_answer_can_be_late(mailbox: SmtpSandbox) -> None:
 async def test_a_fault_that_does_not_exist_is_refused(mailbox: SmtpSandbox) -> None:
     async with mailbox.http.put(f"{mailbox.inbox}/faults", json=[{"kind": "earthquake"}]) as answer:
         assert answer.status == 400
+
+
+async def test_a_person_empties_their_own_mailbox_and_nobody_elses(mailbox: SmtpSandbox) -> None:
+    for to in ("ada@example.org", "Ada@example.org", "bob@example.org"):
+        await _send(mailbox, to)
+    async with mailbox.http.delete(f"{mailbox.inbox}/messages", params={"to": "ada@example.org"}) as answer:
+        assert answer.status == 200
+    assert not await mailbox.messages("ada@example.org")
+    assert len(await mailbox.messages("bob@example.org")) == 1
