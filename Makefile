@@ -19,7 +19,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 # With it set, every start would compile every import again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup up down status demo test test-full bench check promises proto lock clean
+.PHONY: help setup up down status demo scrub canary test test-full bench check promises proto lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,12 @@ status: setup ## what runs and what waits: processes, queues, lag, dead letters,
 
 demo: setup ## run the main job on a real photo; FILE=my.jpg PROMPT="..." for yours
 	@$(PY) -m cli demo $${FILE:+--file "$$FILE"} $${PROMPT:+--prompt "$$PROMPT"}
+
+scrub: setup ## remove the bytes that engines leave behind of what was erased, and search the raw files for it
+	@$(PY) -m cli scrub
+
+canary: setup ## somebody full of markers uses everything, leaves, and is looked for in every store
+	@$(PY) -m cli canary
 
 test: check ## every check and test, on real servers that it starts and stops; what .ci/run calls
 	@echo "== tests"

@@ -1,4 +1,4 @@
-"""What operators do by hand: dead letters, tombstones, receipts."""
+"""What operators do by hand: dead letters, tombstones, receipts, scrubs, canaries."""
 
 from __future__ import annotations
 
@@ -25,8 +25,28 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     receipt.add_argument("file", type=Path, help="a receipt or a supplement, as GET /v1/erasures/... gave it")
     receipt.add_argument("--keys", help="a JWK Set, as a file or a URL; else that of the local platform")
     receipt.set_defaults(run=lambda told: receipts.run(told.file, told.keys))
+    scrub = commands.add_parser(
+        "scrub", help="remove the bytes that engines leave behind, and search for them"
+    )
+    scrub.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    scrub.add_argument("--witness-file", help="further values to look for, one a line; - is standard input")
+    scrub.set_defaults(run=_scrub)
+    canary = commands.add_parser("canary", help="live, leave, scrub, and be looked for everywhere")
+    canary.set_defaults(run=_canary)
 
 
 def _dead_letters(told: argparse.Namespace) -> int:
     services = [told.service] if told.service else SERVICES
     return deadletters.run(told.act, told.id, services, everything=told.all)
+
+
+def _scrub(told: argparse.Namespace) -> int:
+    from cli.scrub import command  # noqa: PLC0415  # what it searches with is not needed elsewhere
+
+    return command.run(told.witness_file, as_json=told.json)
+
+
+def _canary(_told: argparse.Namespace) -> int:
+    from cli.canary import command  # noqa: PLC0415  # nor what it makes files with
+
+    return command.run()

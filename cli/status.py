@@ -43,12 +43,28 @@ def status() -> int:
         print(down)
         return NOT_RUNNING
     print(f"\n{_endpoints(local)}")
+    for line in proofs(state):
+        print(line)
     return 0
 
 
 def _endpoints(local: Local) -> str:
     gateway, inbox = local.endpoints["gateway"], local.endpoints["inbox"]
     return f"Gateway  {gateway}\nInbox    {inbox}/\nLogs     {local.state.root / 'logs'}"
+
+
+def proofs(state: StateFolder) -> Iterator[str]:
+    """How the last scrub and the last canary ended."""
+    for title, name, inner in (("Scrub", "scrub.json", "last"), ("Canary", "canary.json", None)):
+        try:
+            kept = json.loads((state.root / name).read_text(encoding="utf-8"))
+            said = kept[inner] if inner else kept
+        except (OSError, ValueError):
+            yield f"{title:<8} never ran here: `make {title.lower()}`"
+            continue
+        ended = said["ended"][:19].replace("T", " ")
+        outcome = "found nothing" if said["clean"] else "FOUND SOMETHING, or could not do everything"
+        yield f"{title:<8} {ended} UTC, {outcome}"
 
 
 def _row(entry: dict[str, Any], children: dict[int, list[int]]) -> tuple[str, ...]:

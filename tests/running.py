@@ -58,6 +58,9 @@ def started(state: Path, *options: str) -> Iterator[Running]:
         "PYTHONPATH": f"{ROOT / 'gen'}:{ROOT}",
         # All people of all tests come from one address.
         "CRAFIQ_GATEWAY_LIMIT_FACTOR": "50",
+        # Tests ask for both when they want them.
+        "CRAFIQ_SCRUB_EVERY": "0",
+        "CRAFIQ_CANARY_EVERY": "0",
     }
     with (state / "up.log").open("wb") as log:
         process = subprocess.Popen(

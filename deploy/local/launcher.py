@@ -12,6 +12,7 @@ import aiohttp
 from deploy.local.gateway import Gateway
 from deploy.local.infra import SERVICES, Infra
 from deploy.local.processes import Program, together
+from deploy.local.rounds import Rounds
 from deploy.local.settings import LauncherSettings
 from deploy.local.state import write_private
 from deploy.local.topology import Topology
@@ -38,6 +39,7 @@ class Platform(Infra):
     ) -> None:
         super().__init__(settings.state, announce=announce, chance=chance)
         self._settings, self._services = settings, services
+        self._rounds = Rounds(self.state, announce, scrub=settings.scrub_every, canary=settings.canary_every)
 
     @property
     def origins(self) -> list[str]:
@@ -63,9 +65,12 @@ class Platform(Infra):
         if self._services:
             await self.fleet.run(self._gateway(), self.ports, "gateway", "gateway_tls")
         write_private(self.state.endpoints, json.dumps(self.endpoints(), indent=1) + "\n")
+        if set(self._services) == set(SERVICES):
+            self._rounds.begin()
 
     async def stop(self) -> None:
         """Take no more requests, let those in hand finish, then stop from the outside in."""
+        await self._rounds.end()
         self.state.endpoints.unlink(missing_ok=True)
         if "gateway" in self.fleet:
             with contextlib.suppress(OSError, aiohttp.ClientError, TimeoutError):

@@ -123,7 +123,7 @@ class Supervised:
     async def _spawn(self) -> Process:
         program = self.program
         user = program.user
-        with open(self.log, "ab", opener=_private) as log:  # noqa: ASYNC230  # needs the opener
+        with open(self.log, "ab", opener=private) as log:  # noqa: ASYNC230  # needs the opener
             self._process = await asyncio.create_subprocess_exec(
                 *program.command,
                 cwd=program.folder,
@@ -133,7 +133,7 @@ class Supervised:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the launcher, which drains in order
                 umask=0o077,
-                preexec_fn=_tied_to(os.getpid(), program.orphan_signal),
+                preexec_fn=tied_to(os.getpid(), program.orphan_signal),
                 user=user.uid if user else None,
                 group=user.gid if user else None,
                 extra_groups=[] if user else None,
@@ -179,7 +179,7 @@ async def together(*starts: Coroutine[Any, Any, None]) -> None:
         raise failures.exceptions[0] from None
 
 
-def _tied_to(parent: int, orphan_signal: signal.Signals) -> Callable[[], None]:
+def tied_to(parent: int, orphan_signal: signal.Signals) -> Callable[[], None]:
     """What the child does before it becomes the program: bind its life to the launcher's.
 
     It runs after the change of user, which would clear the setting. The setting survives exec.
@@ -193,7 +193,7 @@ def _tied_to(parent: int, orphan_signal: signal.Signals) -> Callable[[], None]:
     return tie
 
 
-def _private(path: str, flags: int) -> int:
+def private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 

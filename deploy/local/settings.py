@@ -16,7 +16,8 @@ class LauncherSettings(BaseSettings):
 
     `state`: the state folder. `gateway_port`: this port and no other. `gateway_tls_port`: serve HTTPS with
     the development certificate as well. `gateway_limit_factor`: multiplies every rate limit.
-    `env_file`: where the vendors' keys stand.
+    `env_file`: where the vendors' keys stand. `scrub_every`, `canary_every`: seconds from one scrub or canary
+    to the next; 0 leaves them to people.
     """
 
     model_config = SettingsConfigDict(env_prefix="CRAFIQ_", extra="ignore", frozen=True)
@@ -25,6 +26,8 @@ class LauncherSettings(BaseSettings):
     gateway_port: int | None = Field(default=None, ge=1, le=65535)
     gateway_tls_port: int | None = Field(default=None, ge=1, le=65535)
     gateway_limit_factor: int = Field(default=1, ge=1)
+    scrub_every: int = Field(default=24 * 3600, ge=0)
+    canary_every: int = Field(default=3600, ge=0)
     env_file: Path = ROOT / ".env"
 
     def key(self, name: str) -> str | None:
