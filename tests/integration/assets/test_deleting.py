@@ -6,12 +6,14 @@ import asyncio
 from uuid import UUID, uuid4
 
 import pytest
-from crafiq.assets.v1 import assets_pb2
+from crafiq.assets.v1 import assets_pb2, events_pb2
+from crafiq.generation.v1.events_pb2 import GenerationDeleted
 
 from chassis.errors import Refusal
 from services.assets.domain.refusals import LibraryBusy
 from tests.integration.assets.test_leftovers import sweeper
 from tests.integration.assets.world import LIBRARY, Person, World, header_for
+from tests.support import Announced, eventually
 from tests.unit.assets import makers
 
 
@@ -78,6 +80,37 @@ async def test_of_two_who_delete_at_once_one_has_the_receipt(ada: Person) -> Non
     assert sorted(type(answer).__name__ for answer in answers) == [
         "DeletionReceipt", "NotFound", "NotFound",
     ]  # fmt: skip
+
+
+@pytest.mark.promise("9-delete-item")
+async def test_who_refers_to_a_deleted_asset_is_told_once_and_only_if_it_is_gone(
+    ada: Person, world: World, announced: Announced
+) -> None:
+    header = header_for(ada, makers.png())
+    made = await world.store(header, makers.png())
+    with pytest.raises(Refusal):
+        await deleted(ada, made.name, '"7"')
+    await asyncio.gather(*(deleted(ada, made.name) for _ in range(2)), return_exceptions=True)
+    (told,) = await announced(events_pb2.AssetDeleted, ada.account)
+    assert told == events_pb2.AssetDeleted(account=ada.account, asset=made.name, generation=header.generation)
+
+
+@pytest.mark.promise("9-delete-item")
+async def test_outputs_of_a_deleted_generation_stay_and_name_it_no_more(
+    ada: Person, bob: Person, world: World
+) -> None:
+    made, other = [await world.store(header_for(ada, makers.png()), makers.png()) for _ in range(2)]
+    gone = [GenerationDeleted(account=bob.account, generation=other.generation)]  # not his: it says nothing
+    gone += [GenerationDeleted(account=ada.account, generation=made.generation)] * 2
+    for event in gone:
+        await world.announce(event)
+    await eventually(lambda: forgotten(ada, made.name))
+    assert await ada.download(made.name)
+    assert (await ada.get(other.name)).generation
+
+
+async def forgotten(person: Person, asset: str) -> bool:
+    return not (await person.get(asset)).generation
 
 
 @pytest.mark.promise("9-delete-item")
