@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from crafiq.assets.v1 import assets_pb2, events_pb2
 from crafiq.generation.v1.events_pb2 import GenerationDeleted
+from crafiq.identity.v1.events_pb2 import NoticeSent
 
 from chassis.errors import Refusal
 from services.assets.domain.refusals import LibraryBusy
@@ -107,6 +108,21 @@ async def test_outputs_of_a_deleted_generation_stay_and_name_it_no_more(
     await eventually(lambda: forgotten(ada, made.name))
     assert await ada.download(made.name)
     assert (await ada.get(other.name)).generation
+
+
+@pytest.mark.promise("9-housekeeping")
+async def test_that_a_notice_has_gone_out_is_heard(ada: Person, world: World) -> None:
+    asset, notice = await ada.upload(makers.text(), "text/plain"), uuid4()
+    waiting = (
+        "INSERT INTO countdowns (asset, account, since, told, remove_at, notice, asked_at) "
+        "SELECT id, account, idle_since, 0, now(), $2, now() FROM assets WHERE id = $1"
+    )
+    await world.sql(waiting, UUID(asset.name.removeprefix("assets/")), notice)
+    event = NoticeSent(account=ada.account, notice=f"notices/{notice}")
+    event.send_time.GetCurrentTime()
+    await world.announce(event)
+    await eventually(lambda: world.sql("SELECT FROM countdowns WHERE account = $1 AND told = 1", ada.id))
+    assert (await deleted(ada, asset.name)).rows == 4  # with its upload, and what was to be drawn
 
 
 async def forgotten(person: Person, asset: str) -> bool:

@@ -15,8 +15,8 @@ from crafiq.generation.v1 import events_pb2, generation_pb2
 from chassis.errors import Unavailable
 from chassis.service import Service
 from services.generation.consumers import Consumers
-from services.generation.domain import Delivered, Job, Route, Rules, VendorCard
-from services.generation.jobs import Delivery, VendorCopies
+from services.generation.domain import Job, Route, VendorCard
+from services.generation.jobs import VendorCopies
 from services.generation.repository import Changes, Copies, Jobs
 from tests.integration.generation.test_ending import delete, wait_in_line
 from tests.integration.generation.world import Person, World
@@ -237,27 +237,6 @@ async def test_an_output_that_is_deleted_before_its_job_names_it_is_delivered_an
     assert (list(done.output_assets), done.outputs_deleted) == ([second.name], 1)
     assert (done.state, done.charged_credits) == (generation_pb2.SUCCEEDED, 8)
     assert await unwanted(person, order.name) == [True]
-
-
-@promise
-@pytest.mark.promise("3-transactions")
-async def test_an_output_whose_commit_is_repeated_after_its_deletion_counts_once(generation: World) -> None:
-    async with generation.serving(slots=0) as service, generation.person() as person:
-        order = await person.order(f"a brass bell {uuid4()}", count=2)
-        jobs, rules = Jobs(service.db, Changes()), Rules()
-        claim = await jobs.claim(rules.share, rules.lease)
-        assert claim is not None
-        async with jobs.held(person.id, own(order.name), claim.attempt) as held:
-            answered = (await held.tried()).conclude(Delivered((b"", b"")), rules, jobs.now())
-            await held.record(answered)
-        delivery: Any = Delivery(jobs, None, None, rules)  # type: ignore[arg-type]  # stored already
-        first, second = (f"assets/{uuid4()}" for _ in range(2))
-        assert not await delivery._keep(claim, 0, first, 2)
-        await gone(person, first, order.name)
-        assert not await delivery._keep(claim, 0, first, 2)
-        assert await delivery._keep(claim, 1, second, 2)
-        done = await person.ended(order.name)
-        assert (list(done.output_assets), done.outputs_deleted, done.charged_credits) == ([second], 1, 8)
 
 
 @promise
