@@ -7,11 +7,9 @@ from contextlib import asynccontextmanager
 
 from crafiq.assets.v1 import assets_pb2
 from crafiq.assets.v1.events_pb2 import AccountErased
-from pydantic import SecretStr
 
 from chassis.pages import Pages
 from chassis.service import Service, main
-from chassis.settings import ServiceSettings
 from promises.standing import keep_promises
 from services.assets.adapters.licence import licence
 from services.assets.adapters.names import Names
@@ -21,21 +19,17 @@ from services.assets.adapters.workshop import Workshop
 from services.assets.consumers import Consumers, Objects
 from services.assets.domain import Row
 from services.assets.handler import Desk, Handler
-from services.assets.jobs import Artist, Blending, Sweeper, shuffled
-from services.assets.repository import Library, Packs, Publications, Renditions, Uploads, Views
-
-
-class Settings(ServiceSettings):
-    """`s3_url`: where storage is, also for people; `examined`, `drawn`: files looked at, drawn at a time."""
-
-    s3_url: str
-    s3_quarantine: str = "crafiq-quarantine"
-    s3_library: str = "crafiq-library"
-    s3_public: str = "crafiq-public"
-    s3_access_key: SecretStr
-    s3_secret_key: SecretStr
-    examined: int = 2
-    drawn: int = 1
+from services.assets.jobs import Artist, Blending, Housekeeper, Sweeper, shuffled
+from services.assets.repository import (
+    Countdowns,
+    Library,
+    Packs,
+    Publications,
+    Renditions,
+    Uploads,
+    Views,
+)
+from services.assets.settings import Settings
 
 
 @asynccontextmanager
@@ -46,19 +40,20 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Desk]:
     names, workshop = Names(service.peer("identity"), service.clock), Workshop(settings.examined)
     pages, db = Pages(bytes.fromhex(settings.request_key.get_secret_value())), service.db
     uploads, library, publications = Uploads(db), Library(db), Publications(db)
-    renditions, views = Renditions(db), Views(db)
+    renditions, views, countdowns = Renditions(db), Views(db), Countdowns(db, settings.idle)
     async with opened(settings.s3_url, keys, places, service.clock) as storage:
         blending = Blending(publications, storage, service.clock, service.new_id, shuffled)
         desk = Desk(
-            uploads, library, Packs(db), publications, renditions, views, storage, workshop, names, licence(),
-            settings.public_url, pages, service.clock, service.new_id, blending.now,
+            uploads, library, Packs(db), publications, renditions, countdowns, views, storage, workshop,
+            names, licence(), settings.public_url, pages, service.clock, service.new_id, blending.now,
         )  # fmt: skip
         service.offer(assets_pb2.DESCRIPTOR.services_by_name["AssetsService"], Handler(desk))
         keep_promises(service, AccountErased, [Objects(library, storage)])
         service.listen(Consumers().subscriptions())
         sweeper = Sweeper(uploads, library, publications, storage, service.clock)
         artist = Artist(renditions, library, storage, Renderer())
-        for job in (*sweeper.jobs(), *artist.jobs(), blending.job()):
+        keeper = Housekeeper(countdowns, library)
+        for job in (*sweeper.jobs(), *artist.jobs(), *keeper.jobs(), blending.job()):
             service.every(job)
         for worker in (views.run, *[artist.run] * settings.drawn):
             service.background(worker)

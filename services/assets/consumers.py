@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC
 from uuid import UUID
 
+from crafiq.generation.v1 import events_pb2 as generation
 from crafiq.identity.v1 import events_pb2 as identity
 from crafiq.privacy.v1 import events_pb2 as privacy
 from crafiq.privacy.v1 import privacy_pb2
@@ -18,7 +20,7 @@ from promises import subjects
 from promises.erasing import Beyond, Wanted
 from promises.shares import Share
 from services.assets.adapters.storage import Storage
-from services.assets.repository import Library, training
+from services.assets.repository import Library, countdowns, library, training
 
 
 class Consumers:
@@ -29,6 +31,8 @@ class Consumers:
         return [
             Subscription("identity", identity.AccountVerified, self.on_account_verified),
             Subscription("privacy", privacy.ConsentChanged, self.on_consent_changed),
+            Subscription("identity", identity.NoticeSent, self.on_notice_sent),
+            Subscription("generation", generation.GenerationDeleted, self.on_generation_deleted),
         ]
 
     async def on_account_verified(self, tx: Transaction, event: identity.AccountVerified) -> None:
@@ -39,6 +43,15 @@ class Consumers:
         """Who objects to training takes all works that are theirs out of it, at once."""
         if event.kind == privacy_pb2.PUBLIC_OUTPUT_TRAINING:
             await training.decided(tx, account_of(event), event.change, objects=not event.granted)
+
+    async def on_notice_sent(self, tx: Transaction, event: identity.NoticeSent) -> None:
+        """Somebody was told that assets of theirs are going to be removed: now their time runs."""
+        notice, sent_at = UUID(event.notice.rpartition("/")[2]), event.send_time.ToDatetime(tzinfo=UTC)
+        await countdowns.heard(tx, account_of(event), notice, sent_at)
+
+    async def on_generation_deleted(self, tx: Transaction, event: generation.GenerationDeleted) -> None:
+        """Its Outputs name it no more."""
+        await library.forget_generation(tx, account_of(event), UUID(event.generation.rpartition("/")[2]))
 
 
 class BeingWritten(Unavailable):

@@ -53,7 +53,7 @@ def compose(service: Service, settings: Settings, keys: SigningKeys) -> None:
         post=postman.wake,
     )
     service.offer(identity_pb2.DESCRIPTOR.services_by_name["IdentityService"], Handler(kit))
-    service.listen(Consumers().subscriptions())
+    service.listen(Consumers(postman.wake).subscriptions())
     for job in sweeps(service.db, service.clock, peppers):
         service.every(job)
     service.background(postman.run)

@@ -1,28 +1,48 @@
-"""What identity does when somebody is erased; it listens to nobody, for nobody announces what it needs."""
+"""What identity does when others announce something, and when somebody is erased."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC
 from uuid import UUID
 
+from crafiq.assets.v1 import events_pb2 as assets
 from crafiq.identity.v1 import events_pb2
 from crafiq.promises.v1.promises_pb2 import RETAINED_UNTIL
 
 from chassis.consumers import Subscription
 from chassis.db import Database, Transaction
+from chassis.events import account_of
 from promises.erasing import Beyond, Wanted
 from promises.shares import Share
 from services.identity.adapters.peppers import Peppers
+from services.identity.domain.letters import MailKind, Occasion
+from services.identity.domain.mails import Mail
 from services.identity.domain.remembered import NameKind, RetainedName, keyed_hash
 from services.identity.domain.rows import FAREWELL, FRAUD
 from services.identity.repository import accounts, remembered
 
 
 class Consumers:
-    """The events that identity listens to."""
+    """The events that identity listens to; `post` wakes the postman."""
+
+    def __init__(self, post: Callable[[], None]) -> None:
+        self._post = post
 
     def subscriptions(self) -> list[Subscription]:
-        """None so far."""
-        return []
+        """Who says what, and what follows."""
+        return [Subscription("assets", assets.RemovalScheduled, self.on_removal_scheduled)]
+
+    async def on_removal_scheduled(self, tx: Transaction, event: assets.RemovalScheduled) -> None:
+        """Tell the owner by mail. The mail bears the notice's id, so that its sending can be announced."""
+        account = await accounts.find(tx, account_of(event))
+        if account is None or not await tx.claim(event.notice):
+            return  # deleted meanwhile, and the files with it; or told before
+        begins = event.remove_time.ToDatetime(tzinfo=UTC)
+        occasion = Occasion(tx.clock.now(), "", begins, files=event.count)
+        notice, kind = UUID(event.notice.rpartition("/")[2]), MailKind.REMOVAL_SCHEDULED
+        await tx.insert(Mail.about(kind, notice, account.account, account.email, occasion))
+        tx.after.append(self._post)
 
 
 class Remembering(Beyond):

@@ -32,6 +32,15 @@ ERASURE, ERASURE_BYTES = (
     "erasures/0190a7a1-0000-7000-8000-000000000004",
     b"\x12\x2derasures/0190a7a1-0000-7000-8000-000000000004",
 )
+ASSET, ASSET_BYTES = (
+    "assets/0190a7a1-0000-7000-8000-000000000005",
+    b"\x12\x2bassets/0190a7a1-0000-7000-8000-000000000005",
+)
+NOTICE, NOTICE_BYTES = (
+    "notices/0190a7a1-0000-7000-8000-000000000006",
+    b"\x12\x2cnotices/0190a7a1-0000-7000-8000-000000000006",
+)
+TIME = Timestamp(seconds=1_767_225_600, nanos=5)
 
 # Each version of each event, the newest last, every field of it set; and its bytes.
 GOLDEN: list[tuple[Message, bytes]] = [
@@ -68,6 +77,18 @@ GOLDEN: list[tuple[Message, bytes]] = [
         ),
         ACCOUNT_BYTES + ERASURE_BYTES + b"\x1a\x08\x08\x80\xf2\xd6\xca\x06\x10\x05",
     ),
+    (
+        identity.NoticeSent(account=ACCOUNT, notice=NOTICE, send_time=TIME),
+        ACCOUNT_BYTES + NOTICE_BYTES + b"\x1a\x08\x08\x80\xf2\xd6\xca\x06\x10\x05",
+    ),
+    (
+        assets.AssetDeleted(account=ACCOUNT, asset=ASSET, generation=JOB),
+        ACCOUNT_BYTES + ASSET_BYTES + b"\x1a" + JOB_BYTES[1:],
+    ),
+    (
+        assets.RemovalScheduled(account=ACCOUNT, notice=NOTICE, count=300, remove_time=TIME),
+        ACCOUNT_BYTES + NOTICE_BYTES + b"\x18\xac\x02\x22\x08\x08\x80\xf2\xd6\xca\x06\x10\x05",
+    ),
     *[
         (service.AccountErased(account=ACCOUNT, erasure=ERASURE), ACCOUNT_BYTES + ERASURE_BYTES)
         for service in (identity, assets, generation, billing, privacy)
@@ -82,6 +103,7 @@ GOLDEN: list[tuple[Message, bytes]] = [
         ACCOUNT_BYTES + JOB_BYTES + b"\x1a\x0fCONTENT_REFUSED",
     ),
     (generation.GenerationCancelled(account=ACCOUNT, generation=JOB), ACCOUNT_BYTES + JOB_BYTES),
+    (generation.GenerationDeleted(account=ACCOUNT, generation=JOB), ACCOUNT_BYTES + JOB_BYTES),
     (
         privacy.ConsentChanged(
             account=ACCOUNT, change=300, kind=privacy_pb2.PUBLIC_OUTPUT_TRAINING, granted=True

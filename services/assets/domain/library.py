@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
@@ -17,6 +17,9 @@ from services.assets.domain.refusals import EtagMismatch
 from services.assets.domain.rows import CAME, FILE, NAMES, TITLE, Row
 from services.assets.domain.titles import disposition, file_name, output_title, title
 from services.assets.domain.uploads import Upload
+
+NOTED_ONCE = timedelta(days=1)
+"""That an asset is used is noted once in that time: reading stays cheap."""
 
 
 class Origin(StrEnum):
@@ -79,6 +82,10 @@ class Asset(Row, table=True):
     # must not begin to when the upload, and with it the lineage, is deleted.
     from_upload: bool = CAME.column()
     created_at: datetime = CAME.column(DateTime(timezone=True))
+    # Since when nobody did anything with it, to the day; a pack or the public that has it does now and then.
+    idle_since: datetime = CAME.column(
+        DateTime(timezone=True), index=True, sa_column_kwargs={"server_default": text("now()")}
+    )
     revision: int = plain("counts changes")
 
     @classmethod
@@ -124,6 +131,10 @@ class Asset(Row, table=True):
         self.title = title(new, "asset.title")
         self.revision += 1
 
+    def idle(self, now: datetime) -> bool:
+        """Whether it is worth noting that it is used now."""
+        return self.idle_since <= now - NOTED_ONCE
+
     def unchanged_since(self, etag: str) -> None:
         """Raise EtagMismatch if it changed since `etag`; the empty one is of any time."""
         if etag and etag != self.etag:
@@ -135,7 +146,7 @@ def _facts(content: Content, key: UUID, now: datetime, origin: Origin) -> dict[s
         "kind": content.media.kind, "origin": origin, "content_type": content.media.name,
         "size_bytes": len(content.content), "sha256": content.sha256, "width": content.width,
         "height": content.height, "object": key, "generation": None, "output_index": None,
-        "from_upload": True, "created_at": now, "revision": 1,
+        "from_upload": True, "created_at": now, "idle_since": now, "revision": 1,
     }  # fmt: skip
 
 

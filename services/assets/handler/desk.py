@@ -21,7 +21,15 @@ from services.assets.domain.publications import Licence, Publication
 from services.assets.domain.refusals import AssetNotFound
 from services.assets.domain.renditions import Rendition
 from services.assets.domain.shelves import key_on_shelf, shelf_of
-from services.assets.repository import Library, Packs, Publications, Renditions, Uploads, Views
+from services.assets.repository import (
+    Countdowns,
+    Library,
+    Packs,
+    Publications,
+    Renditions,
+    Uploads,
+    Views,
+)
 
 LOG = logging.getLogger("crafiq.assets")
 
@@ -35,6 +43,7 @@ class Desk:
     packs: Packs
     publications: Publications
     renditions: Renditions
+    countdowns: Countdowns
     views: Views
     storage: Storage
     workshop: Workshop

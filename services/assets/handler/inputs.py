@@ -15,9 +15,10 @@ class Inputs(At):
     async def CheckInputs(
         self, request: assets_pb2.CheckInputsRequest, _call: Call
     ) -> assets_pb2.CheckInputsResponse:
-        """What the assets are, in the order asked, without their titles."""
+        """What the assets are, in the order asked, without their titles; they are in use from now on."""
         account = rendering.account_id(request.account)
         rows = await self._desk.library.those(account, [rendering.asset_id(name) for name in request.assets])
+        await self._desk.library.use(rows)
         return assets_pb2.CheckInputsResponse(assets=[rendering.asset(row, titled=False) for row in rows])
 
     async def OpenInput(

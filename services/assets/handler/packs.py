@@ -7,7 +7,6 @@ from typing import cast
 from uuid import UUID
 
 from crafiq.assets.v1 import assets_pb2
-from google.protobuf.empty_pb2 import Empty
 
 from chassis import pages
 from chassis.rpc import Call
@@ -68,10 +67,20 @@ class Packing(At):
 
         return await showing.pack(self._desk, await self._desk.packs.change(call.account, named, change))
 
-    async def DeletePack(self, request: assets_pb2.DeletePackRequest, call: Call) -> Empty:
+    async def DeletePack(
+        self, request: assets_pb2.DeletePackRequest, call: Call
+    ) -> assets_pb2.DeletePackResponse:
         """The pack goes, what was in it stays."""
-        await self._desk.packs.delete(call.account, rendering.pack_id(request.name), request.etag)
-        return Empty()
+        gone = await self._desk.packs.delete(call.account, rendering.pack_id(request.name), request.etag)
+        receipt = assets_pb2.PackReceipt(
+            pack=request.name,
+            rows=1 + gone.assets,
+            was_public=gone.pack.public,
+            assets_kept=gone.assets,
+            publications_kept=gone.publications,
+        )
+        receipt.delete_time.FromDatetime(self._desk.clock.now())
+        return assets_pb2.DeletePackResponse(receipt=receipt)
 
     async def RemoveAssets(self, request: assets_pb2.RemoveAssetsRequest, call: Call) -> assets_pb2.Pack:
         """Less."""

@@ -78,6 +78,7 @@ class Reading(At):
     ) -> assets_pb2.DownloadAssetResponse:
         """A URL that saves the bytes under the asset's title."""
         asset = await self._desk.library.get(call.account, rendering.asset_id(request.name))
+        await self._desk.library.use([asset])
         url, expires_at = self._desk.storage.link(asset.object, saved_as=asset.disposition)
         response = assets_pb2.DownloadAssetResponse(url=url)
         response.expires_at.FromDatetime(expires_at)

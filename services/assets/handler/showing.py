@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
 from crafiq.assets.v1 import assets_pb2
 
@@ -15,9 +17,10 @@ from services.assets.repository import About, Filled
 
 
 async def assets(desk: Desk, rows: Sequence[Asset]) -> list[assets_pb2.Asset]:
-    """A page of them: one question for all."""
-    about = await desk.renditions.about([row.id for row in rows])
-    return [_whole(desk, row, about.get(row.id, About())) for row in rows]
+    """A page of them: two questions for all."""
+    ids = [row.id for row in rows]
+    about, removals = await asyncio.gather(desk.renditions.about(ids), desk.countdowns.removals(ids))
+    return [_whole(desk, row, about.get(row.id, About()), removals.get(row.id)) for row in rows]
 
 
 async def asset(desk: Desk, row: Asset) -> assets_pb2.Asset:
@@ -26,11 +29,13 @@ async def asset(desk: Desk, row: Asset) -> assets_pb2.Asset:
     return message
 
 
-def _whole(desk: Desk, row: Asset, about: About) -> assets_pb2.Asset:
+def _whole(desk: Desk, row: Asset, about: About, removal: datetime | None) -> assets_pb2.Asset:
     message = rendering.asset(row)
     message.renditions.extend(linked(desk, each) for each in about.renditions)
     message.renditions_pending = about.pending
     message.publication = f"publications/{about.publication}" if about.publication else ""
+    if removal is not None:
+        message.expire_time.FromDatetime(removal)
     return message
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from asyncpg import UniqueViolationError
+from crafiq.assets.v1.events_pb2 import AssetDeleted
 from sqlalchemy import bindparam, select, text
 from sqlmodel import col
 
@@ -18,6 +19,7 @@ from services.assets.domain.refusals import AssetNotFound, UploadNotFound
 from services.assets.domain.renditions import Rendering
 from services.assets.domain.shelves import bounds, shelf_of
 from services.assets.domain.uploads import Upload
+from services.assets.repository import countdowns
 from services.assets.repository.uploads import UPLOAD_LOCKED
 
 _ASSET = select(Asset).where(col(Asset.id) == bindparam("asset"), col(Asset.account) == bindparam("owner"))
@@ -78,13 +80,14 @@ BEING_WRITTEN = Statement(
     scalar,
 )
 # Rows are counted before they cascade: the asset, its lineage, its places in packs, its renditions and
-# that they were to be drawn.
+# that they were to be drawn, that it was to be removed.
 OF_ASSET = Statement(
     text(
         "SELECT 1 + (SELECT count(*) FROM lineage WHERE output = :asset OR input = :asset) "
         "+ (SELECT count(*) FROM pack_items WHERE asset = :asset)"
         "+ (SELECT count(*) FROM renditions WHERE asset = :asset)"
         "+ (SELECT count(*) FROM renderings WHERE asset = :asset)"
+        "+ (SELECT count(*) FROM countdowns WHERE asset = :asset)"
     ),
     scalar,
 )
@@ -99,6 +102,12 @@ LET_GO = Statement(
     scalar,
 )
 DELETE = Statement(text("DELETE FROM assets WHERE id = :asset"))
+FORGET_GENERATION = Statement(
+    text(
+        "UPDATE assets SET generation = NULL, output_index = NULL "
+        "WHERE account = :owner AND generation = :made_by"
+    )
+)
 
 THE_END = datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1)
 
@@ -168,7 +177,13 @@ class Library:
                 raise AssetNotFound(asset=f"assets/{asset}")
             found.rename(title, etag)
             await tx.update(found)
+            await countdowns.used(tx, [asset])
         return found
+
+    async def use(self, assets: Sequence[Asset]) -> None:
+        """Note that somebody uses these, unless that was noted lately."""
+        now = self._db.clock.now()
+        await countdowns.used(self._db, [asset.id for asset in assets if asset.idle(now)])
 
     async def delete(self, account: UUID, asset: UUID, etag: str) -> Removed:
         """Remove an asset with all that hangs on it; its objects are then nobody's.
@@ -180,11 +195,26 @@ class Library:
             if found is None:
                 raise AssetNotFound(asset=f"assets/{asset}")
             found.unchanged_since(etag)
-            rows = await tx.one(OF_ASSET, asset=asset)
-            objects = await tx.all(OBJECTS_OF, asset=asset)
-            rows += await tx.execute(FORGET_UPLOAD, asset=asset, owner=account)
-            publication = await tx.first(LET_GO, asset=asset)
-            await tx.execute(DELETE, asset=asset)
+            return await self._remove(tx, found)
+
+    async def expire(self, account: UUID, asset: UUID) -> bool:
+        """Remove an asset as `delete` does if its time is over; False if it was used, or is gone."""
+        async with self._db.transaction() as tx:
+            found = await tx.first(ASSET_LOCKED, asset=asset, owner=account)
+            if found is None or not await countdowns.over(tx, asset):
+                return False
+            await self._remove(tx, found)
+        return True
+
+    async def _remove(self, tx: Transaction, found: Asset) -> Removed:
+        asset, account = found.id, found.account
+        rows = await tx.one(OF_ASSET, asset=asset)
+        objects = await tx.all(OBJECTS_OF, asset=asset)
+        rows += await tx.execute(FORGET_UPLOAD, asset=asset, owner=account)
+        publication = await tx.first(LET_GO, asset=asset)
+        await tx.execute(DELETE, asset=asset)
+        made_by = f"generations/{found.generation}" if found.generation else ""
+        tx.emit(AssetDeleted(account=f"accounts/{account}", asset=found.name, generation=made_by))
         return Removed(rows, tuple(objects), publication)
 
     async def note(self, key: UUID, now: datetime) -> None:
@@ -252,3 +282,8 @@ class Library:
     async def forget(self, keys: Sequence[UUID]) -> None:
         """These objects are gone."""
         await self._db.execute(FORGET, keys=list(keys))
+
+
+async def forget_generation(tx: Transaction, account: UUID, generation: UUID) -> None:
+    """A generation was deleted: its Outputs stay, and name it no more."""
+    await tx.execute(FORGET_GENERATION, owner=account, made_by=generation)

@@ -17,6 +17,7 @@ from services.assets.domain.library import Asset
 from services.assets.domain.packs import PACKS_AT_MOST, Pack
 from services.assets.domain.refusals import AssetNotFound, PackNotFound, PacksTooMany
 from services.assets.domain.renditions import PublicRendition, Rendition
+from services.assets.repository import countdowns
 from services.assets.repository.renditions import public_rendition_of, rendition_of
 
 _PACK = select(Pack).where(col(Pack.id) == bindparam("pack"), col(Pack.account) == bindparam("owner"))
@@ -84,6 +85,10 @@ UNPUBLISHED = Statement(
     ),
     Asset,
 )
+TAKE_OUT = Statement(text("DELETE FROM pack_items WHERE pack = :pack RETURNING asset"), scalar)
+PUBLIC_OF = Statement(
+    text("SELECT count(*) FROM publications WHERE asset = ANY(:assets) AND NOT taken_down"), scalar
+)
 DELETE = Statement(text("DELETE FROM packs WHERE id = :pack"))
 
 
@@ -93,6 +98,15 @@ class Filled:
 
     pack: Pack
     assets: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dissolved:
+    """A pack that is gone; how many assets were in it, and how many of these are public."""
+
+    pack: Pack
+    assets: int
+    publications: int
 
 
 Change = Callable[[Pack, list[UUID]], list[UUID]]
@@ -164,6 +178,8 @@ class Packs:
             if found.public and await tx.all(UNPUBLISHED, ids=seen, owner=account):
                 raise Contended  # it became public a moment ago, or got something else to hold
             if wanted != there:
+                # First the assets, then their places: deleting an asset takes its locks in this order.
+                await countdowns.used(tx, list({*there} ^ {*wanted}))
                 await tx.execute(EMPTY, pack=pack, kept=wanted)
                 await tx.execute(FILL, pack=pack, owner=account, assets=wanted)
             found.changed()
@@ -182,11 +198,16 @@ class Packs:
         """Those of a person's assets that nobody else sees."""
         return await self._db.all(UNPUBLISHED, ids=list(assets), owner=account)
 
-    async def delete(self, account: UUID, pack: UUID, etag: str) -> None:
-        """Remove a pack; raises PackNotFound, PackChanged."""
+    async def delete(self, account: UUID, pack: UUID, etag: str) -> Dissolved:
+        """Remove a pack; what was in it stays. Raises PackNotFound, PackChanged."""
         async with self._db.transaction() as tx:
-            (await _locked(tx, account, pack)).unchanged_since(etag)
+            found = await _locked(tx, account, pack)
+            found.unchanged_since(etag)
+            await countdowns.used(tx, await tx.all(ORDER, pack=pack))
+            assets = await tx.all(TAKE_OUT, pack=pack)
+            publications = await tx.one(PUBLIC_OF, assets=assets)
             await tx.execute(DELETE, pack=pack)
+        return Dissolved(found, len(assets), publications)
 
 
 async def _locked(tx: Transaction, account: UUID, pack: UUID) -> Pack:

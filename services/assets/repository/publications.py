@@ -15,7 +15,7 @@ from promises import subjects
 from services.assets.domain.publications import Copying, Counts, Publication
 from services.assets.domain.refusals import AlreadyPublic, AssetNotFound, PublicationNotFound
 from services.assets.domain.renditions import PublicRendition, Rendering, Rendition
-from services.assets.repository import training
+from services.assets.repository import countdowns, training
 from services.assets.repository.library import ASSET_LOCKED
 from services.assets.repository.renditions import OF_ASSET as RENDITIONS
 from services.assets.repository.renditions import OF_PUBLICATIONS
@@ -67,8 +67,12 @@ UNLIKE = Statement(
 )
 ANONYMISE = Statement(
     text(
-        "UPDATE publications SET account = NULL, asset = NULL, attribution = NULL "
-        "WHERE id = :publication AND account = :owner"
+        """
+        WITH own AS (
+          SELECT id, asset FROM publications WHERE id = :publication AND account = :owner FOR UPDATE)
+        UPDATE publications SET account = NULL, asset = NULL, attribution = NULL
+        FROM own WHERE publications.id = own.id RETURNING own.asset
+        """
     )
 )
 COPIED = Statement(text("DELETE FROM copying WHERE publication = :publication AND NOT abandoned"))
@@ -177,6 +181,7 @@ class Publications:
             raise AlreadyPublic(asset=f"assets/{made.asset}", publication=earlier.name)
         if not await tx.execute(COPIED, publication=made.id):
             raise Contended  # swept away: it took too long to copy
+        await countdowns.used(tx, [made.asset])
         await tx.insert(made)
         await tx.insert(Counts(publication=made.id, likes=0, views=0))
         for rendition in copied:
@@ -198,8 +203,10 @@ class Publications:
 
     async def anonymise(self, account: UUID, publication: UUID) -> Shown:
         """Forget whose it is; raises PublicationNotFound unless it is this person's."""
-        if not await self._db.execute(ANONYMISE, owner=account, publication=publication):
+        own = await self._db.first(ANONYMISE, owner=account, publication=publication)
+        if own is None:
             raise PublicationNotFound(publication=f"publications/{publication}")
+        await countdowns.used(self._db, [own["asset"]])
         return await self.get(publication)
 
     async def abandon(self, publication: UUID) -> list[UUID]:

@@ -18,7 +18,7 @@ from promises.inventory import (
     plain,
     subject,
 )
-from services.generation.domain.jobs import DEED, TIME, Job, Row
+from services.generation.domain.jobs import DEED, TIME, Job, Row, naming
 from services.generation.domain.states import OPEN_ATTEMPTS, AttemptState, Outcome
 from services.generation.domain.vendors import (
     ContentRefused,
@@ -98,7 +98,10 @@ class Egress(Row, table=True):
     """What left for a vendor: committed before it leaves, and kept as long as the person's account."""
 
     __tablename__ = "egress"
-    __table_args__ = (Index("ix_egress_generation", "account", "generation", "sent_time", "id"),)
+    __table_args__ = (
+        Index("ix_egress_generation", "account", "generation", "sent_time", "id"),
+        naming("egress", "assets"),
+    )
 
     id: UUID = plain("the id of the attempt", primary_key=True)
     account: UUID = subject(DELETE, index=False)

@@ -42,10 +42,23 @@ WORDS = Declaration(Category.CONTENT, Purpose.GENERATION, Basis.CONTRACT, ACCOUN
 MEDIA = Declaration(Category.MEDIA, Purpose.GENERATION, Basis.CONTRACT, ACCOUNT, DELETE)
 DEED = Declaration(Category.ACTIVITY, Purpose.GENERATION, Basis.CONTRACT, ACCOUNT, DELETE)
 
+GONE = ""
+"""Stands for the name of an asset that was deleted, so that what was counted stays counted."""
 WAITING = "Waiting for its turn; the credits are held."
 RECALLED = (
     "Being cancelled: the vendor can't be called back; what it still sends is thrown away, not charged."
 )
+
+
+def naming(table: str, column: str) -> Index:
+    """The index by which rows are found that name an asset in a list."""
+    return Index(
+        f"ix_{table}_{column}",
+        column,
+        postgresql_using="gin",
+        postgresql_ops={column: "jsonb_path_ops"},
+        postgresql_where=text(f"{column} <> '[]'"),
+    )
 
 
 class Transition(Row, table=True):
@@ -94,6 +107,7 @@ class Job(Row, table=True):
             "account",
             postgresql_where=text("state IN ('SUBMITTING', 'ACCEPTED', 'RUNNING', 'UNKNOWN')"),
         ),
+        naming("jobs", "inputs"),
     )
 
     id: UUID = plain("a random name", primary_key=True)
@@ -130,6 +144,16 @@ class Job(Row, table=True):
     def ended(self) -> bool:
         """Whether nothing can follow."""
         return JobState(self.state).ended
+
+    @property
+    def lacks_input(self) -> bool:
+        """Whether an Input was deleted since it was ordered."""
+        return GONE in self.inputs
+
+    def forget(self, asset: str) -> None:
+        """An asset was deleted: a blank stands where it was named."""
+        self.inputs = [GONE if each == asset else each for each in self.inputs]
+        self.outputs = [GONE if each == asset else each for each in self.outputs]
 
     @classmethod
     def reserve(cls, generation: UUID, account: UUID, order: Quote, now: datetime) -> tuple[Job, Transition]:
@@ -175,7 +199,7 @@ class Job(Row, table=True):
         return self._go(JobState.RUNNING, note, now)
 
     def keep(self, asset: str, of: int, now: datetime) -> Transition:
-        """One more Output is stored. The last of the `of` that are to be kept ends the job."""
+        """One more Output is stored, or GONE again. The last of the `of` that are to be kept ends it."""
         self.outputs = [*self.outputs, asset]
         if len(self.outputs) == of or self.cancel_time is not None:
             return self._succeed(now)

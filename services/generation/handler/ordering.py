@@ -67,8 +67,7 @@ class Ordering(At):
         async with self._desk.jobs.transaction(generation) as tx:
             earlier = await tx.replay(call.account, UUID(request.request_id), request, result=name)
             if earlier is None:
-                await tx.insert(job)
-                await tx.insert(step)
+                await self._desk.jobs.add(tx, job, step)
                 tx.emit(events_pb2.GenerationCreated(account=account_name(call.account), generation=name))
         # Two requests with one id at the same moment: the other one was first.
         if earlier == REFUSED:

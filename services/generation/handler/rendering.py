@@ -12,7 +12,17 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.errors import Refusal
-from services.generation.domain import Egress, Job, JobState, Model, Route, Task, Transition, generation_name
+from services.generation.domain import (
+    GONE,
+    Egress,
+    Job,
+    JobState,
+    Model,
+    Route,
+    Task,
+    Transition,
+    generation_name,
+)
 from services.generation.repository import Removed
 
 HEARTBEAT = b": hb\n\n"
@@ -23,7 +33,7 @@ def generation(job: Job, step: Transition | None = None) -> generation_pb2.Gener
     """The resource as it is, or as it was at `step`: without what came later."""
     at = step or job
     past = at.seq < job.seq
-    shown = len(job.outputs) if step is None else step.outputs
+    outputs = job.outputs if step is None else job.outputs[: step.outputs]
     message = generation_pb2.Generation(
         name=generation_name(job.id),
         state=generation_pb2.State.Value(JobState(at.state).outside),
@@ -31,8 +41,10 @@ def generation(job: Job, step: Transition | None = None) -> generation_pb2.Gener
         model=job.model,
         vendor=job.vendor,
         prompt=job.prompt,
-        input_assets=job.inputs,
-        output_assets=job.outputs[:shown],
+        input_assets=[asset for asset in job.inputs if asset != GONE],
+        output_assets=[asset for asset in outputs if asset != GONE],
+        inputs_deleted=job.inputs.count(GONE),
+        outputs_deleted=outputs.count(GONE),
         count=job.count,
         quoted_credits=job.quoted_credits,
         note=at.note,

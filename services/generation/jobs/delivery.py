@@ -32,7 +32,7 @@ class Delivery:
                 if await self._wanted_no_more(claim.job):
                     break
                 asset = await self._assets.store(claim.job, index, content, wanted_type(claim.job))
-                if await committing(partial(self._keep, claim, asset, len(good))):
+                if await committing(partial(self._keep, claim, index, asset, len(good))):
                     return
         except Refusal as refusal:
             LOG.warning("an Output of generation %s was not stored: %s", claim.job.id, refusal.reason)
@@ -40,11 +40,12 @@ class Delivery:
         async with self._jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
             await held.record((await held.tried()).settled(reason, self._jobs.now()))
 
-    async def _keep(self, claim: Claim, asset: str, of: int) -> bool:
+    async def _keep(self, claim: Claim, index: int, asset: str, of: int) -> bool:
         """Write it down; answers whether it was the last."""
         async with self._jobs.held(claim.job.account, claim.job.id, claim.attempt) as held:
-            if asset not in held.job.outputs:  # else a commit was repeated whose answer was lost
-                await held.record((await held.tried()).kept(asset, of, self._rules, self._jobs.now()))
+            if len(held.job.outputs) == index:  # else a commit was repeated whose answer was lost
+                name = await held.named(asset)
+                await held.record((await held.tried()).kept(name, of, self._rules, self._jobs.now()))
             return held.job.ended
 
     async def _wanted_no_more(self, job: Job) -> bool:

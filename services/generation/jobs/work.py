@@ -35,6 +35,8 @@ from services.generation.repository import Claim, JobGone, Jobs
 LOG = logging.getLogger("crafiq.generation.work")
 RESULTS = Counter("crafiq_vendor_results", "How calls to vendors ended.", ["vendor", "result"])
 
+INPUT_GONE = NotAccepted("INPUT_GONE", reason=FailureReason.INPUT_UNAVAILABLE, arrived=False)
+
 
 class Work:
     """Carries out claimed jobs. `routes`: by the vendor's id, those that are configured."""
@@ -73,6 +75,8 @@ class Work:
         route = self._routes.get(job.vendor)
         if route is None:
             return NotAccepted("NO_ROUTE", arrived=False)
+        if job.lacks_input:
+            return INPUT_GONE
         try:
             inputs = [await self._assets.fetch(job.account, name) for name in job.inputs]
         except Refusal as refusal:
@@ -81,6 +85,8 @@ class Work:
             return NotAccepted(refusal.reason, again=passing, reason=reason, arrived=False)
         order = Order(job.model, Task(job.task), job.prompt, job.count, job.parameters, tuple(inputs))
         async with self._jobs.held(job.account, job.id, claim.attempt) as held:
+            if held.job.lacks_input:  # deleted since it was fetched: it does not leave
+                return INPUT_GONE
             await held.depart(order, route, self._jobs.now())
         return await route.vendor.generate(order)
 

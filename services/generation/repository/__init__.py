@@ -13,6 +13,7 @@ from crafiq.generation.v1 import events_pb2
 
 from chassis.db import Database, Transaction
 from services.generation.domain import (
+    GONE,
     Attempt,
     AttemptState,
     Egress,
@@ -30,6 +31,7 @@ from services.generation.domain import (
     cancel,
     generation_name,
 )
+from services.generation.repository import references
 from services.generation.repository import statements as sql
 from services.generation.repository.announcements import announcement
 from services.generation.repository.changes import Changes
@@ -100,6 +102,10 @@ class Held:
         egress = Egress.of(self.attempt, order, route, now)
         await self.tx.insert(egress)
         await self.tx.insert(VendorCopy.of(egress))
+
+    async def named(self, asset: str) -> str:
+        """How a job may name an asset that was stored for it: not at all, if it was deleted meanwhile."""
+        return GONE if await references.gone(self.tx, [asset]) else asset
 
     async def record(self, step: Transition) -> None:
         """Write the job's state, its place in the stream and the attempt; keep the end, and announce it."""
@@ -175,6 +181,13 @@ class Jobs:
         self.changes.ring(generation)
         self.changes.work.set()
 
+    async def add(self, tx: Transaction, job: Job, step: Transition) -> None:
+        """Write a new job, in a transaction that holds its person; it names no Input that was deleted."""
+        for asset in await references.gone(tx, job.inputs):
+            job.forget(asset)
+        await tx.insert(job)
+        await tx.insert(step)
+
     async def claim(self, share: int, lease: timedelta) -> Claim | None:
         """Take the job whose turn it is: the claim and its attempt are one commit. None if there is none.
 
@@ -235,6 +248,7 @@ class Jobs:
             await tx.execute(sql.REMOVE_JOB, job=generation)
             copies = await self.copies.unwanted_of_generation(tx, owner, generation)
             egress = await tx.one(sql.LINES_OF_EGRESS, owner=owner, job=generation)
+            tx.emit(events_pb2.GenerationDeleted(account=account_name(owner), generation=name))
         self.changes.ring(generation)
         return Removed(job, self.now(), states, attempts, egress, copies)
 

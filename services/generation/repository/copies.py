@@ -33,10 +33,11 @@ OF_GENERATION = Statement(
     ),
     scalar,
 )
-# A sending that is still under way may leave a copy that nobody could name yet.
+# A copy that no vendor named can't be asked for: that of a sending under way may still be named.
 UNWANTED = Statement(
     text(
         "SELECT * FROM vendor_copies WHERE unwanted AND purge_time IS NULL AND expire_time > :now"
+        " AND reference <> '' AND id > :after"
         " AND (CAST(:erasure AS uuid) IS NULL OR erasure = :erasure) ORDER BY id LIMIT :most"
     ),
     VendorCopy,
@@ -100,9 +101,10 @@ class Copies:
         """All copies of a generation that its owner deleted; answers how many there are."""
         return len(await tx.all(OF_GENERATION, owner=account, generation=generation))
 
-    async def unwanted(self, most: int, erasure: UUID | None = None) -> list[VendorCopy]:
-        """Copies that should be gone and are not; of one erasure, or of all."""
-        return await self.db.all(UNWANTED, now=self.db.clock.now(), erasure=erasure, most=most)
+    async def unwanted(self, after: UUID, most: int, erasure: UUID | None = None) -> list[VendorCopy]:
+        """Up to `most` copies that should be gone and are not, by id; of one erasure, or of all."""
+        now = self.db.clock.now()
+        return await self.db.all(UNWANTED, now=now, erasure=erasure, after=after, most=most)
 
     async def purged(self, attempts: Sequence[UUID]) -> None:
         """The vendor says that these are gone."""

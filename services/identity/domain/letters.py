@@ -23,16 +23,21 @@ class MailKind(StrEnum):
     SIGN_UP_ATTEMPTED = "SIGN_UP_ATTEMPTED"
     SESSION_ENDED_FOR_SAFETY = "SESSION_ENDED_FOR_SAFETY"
     ACCOUNT_DELETED = "ACCOUNT_DELETED"
+    REMOVAL_SCHEDULED = "REMOVAL_SCHEDULED"
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One kind of mail. The texts may use {when}, {until} and {device}; `action` labels the link."""
+    """One kind of mail. The texts may use {when}, {until}, {device} and {files}; `action` labels the link.
+
+    `path` is where the link leads; it may use {token}.
+    """
 
     mail_class: MailClass
     subject: str
     paragraphs: tuple[str, ...]
     action: str | None = None
+    path: str = ""
 
 
 TEMPLATES: Mapping[MailKind, Template] = {
@@ -46,6 +51,7 @@ TEMPLATES: Mapping[MailKind, Template] = {
             "Without the confirmation everything about it is deleted by then.",
         ),
         "Confirm my address",
+        "/verify?token={token}",
     ),
     MailKind.SIGN_UP_ATTEMPTED: Template(
         MailClass.SERVICE,
@@ -75,6 +81,18 @@ TEMPLATES: Mapping[MailKind, Template] = {
             "This is our last message: your address is forgotten with it.",
         ),
     ),
+    MailKind.REMOVAL_SCHEDULED: Template(
+        MailClass.SERVICE,
+        "Files in your Crafiq library are going to be removed",
+        (
+            "From {until} on we remove {files} from your Crafiq library: long unused, and in no pack.",
+            "To keep a file, put it into a pack. Downloading it or making something of it helps for a while.",
+            "Your library says of each file when it goes. If you need none of them, do nothing.",
+            "What was removed can't be brought back.",
+        ),
+        "Open my library",
+        "/library",
+    ),
 }
 
 
@@ -89,12 +107,13 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """What a letter speaks of: when it happened, from what coarse device, until when the link works."""
+    """What a letter speaks of: when it happened, from what coarse device, until when, of how many files."""
 
     when: datetime
     device: str
     until: datetime | None = None
     token: str | None = None
+    files: int | None = None
 
 
 def write(kind: MailKind, occasion: Occasion, public_url: str) -> Letter:
@@ -104,9 +123,11 @@ def write(kind: MailKind, occasion: Occasion, public_url: str) -> Letter:
         "when": _moment(occasion.when),
         "until": _moment(occasion.until) if occasion.until else "",
         "device": occasion.device,
+        "files": f"{occasion.files} files" if occasion.files != 1 else "1 file",
     }
     paragraphs = [text.format(**values) for text in template.paragraphs]
-    link = f"{public_url}/verify?token={quote(occasion.token or '', safe='')}" if template.action else None
+    path = template.path.format(token=quote(occasion.token or "", safe=""))
+    link = f"{public_url}{path}" if template.action else None
     return Letter(
         template.subject,
         _text(paragraphs, link, public_url),

@@ -9,7 +9,7 @@ from sqlalchemy import Text
 
 from promises.inventory import DELETE, plain, subject
 from services.identity.domain.letters import TEMPLATES, Letter, MailClass, MailKind, Occasion, write
-from services.identity.domain.rows import MAILED_DEVICE, MAILED_TOKEN, MOMENT, RECIPIENT, Row
+from services.identity.domain.rows import MAILED_DEVICE, MAILED_NUMBER, MAILED_TOKEN, MOMENT, RECIPIENT, Row
 
 # Gone within the day that is declared, with time to spare for a sweep that is late.
 GIVE_UP_AFTER = timedelta(hours=23)
@@ -29,7 +29,10 @@ class Mail(Row, table=True):
     token: str | None = MAILED_TOKEN.column(Text, default=None)
     device: str = MAILED_DEVICE.column(Text)
     create_time: datetime = plain("when what it tells of happened", MOMENT, index=True)
-    link_until: datetime | None = plain("when its link ends", MOMENT, default=None)
+    link_until: datetime | None = plain(
+        "when its link ends, or what it warns of begins", MOMENT, default=None
+    )
+    files: int | None = MAILED_NUMBER.column(default=None)
     attempts: int = plain("how often it was handed over", default=0)
     due_at: datetime = plain("when to hand it over next", MOMENT, index=True)
 
@@ -39,12 +42,17 @@ class Mail(Row, table=True):
         return cls(
             id=mail, account=account, mail_class=TEMPLATES[kind].mail_class, kind=kind, recipient=recipient,
             token=occasion.token, device=occasion.device, create_time=occasion.when,
-            link_until=occasion.until, due_at=occasion.when,
+            link_until=occasion.until, files=occasion.files, due_at=occasion.when,
         )  # fmt: skip
+
+    @property
+    def is_notice(self) -> bool:
+        """Whether a service waits for it to go out; its id is the notice's."""
+        return self.kind is MailKind.REMOVAL_SCHEDULED
 
     def letter(self, public_url: str) -> Letter:
         """How it reads."""
-        occasion = Occasion(self.create_time, self.device, self.link_until, self.token)
+        occasion = Occasion(self.create_time, self.device, self.link_until, self.token, self.files)
         return write(self.kind, occasion, public_url)
 
     def pause(self) -> timedelta:

@@ -40,6 +40,8 @@ _SENT = Keep.until("the mail is sent", DAY)
 RECIPIENT = Declaration(Category.EMAIL, Purpose.ACCOUNT, Basis.CONTRACT, _SENT, DELETE)
 MAILED_TOKEN = Declaration(Category.CREDENTIAL, Purpose.ACCOUNT, Basis.CONTRACT, _SENT, DELETE)
 MAILED_DEVICE = Declaration(Category.DEVICE, Purpose.SECURITY, Basis.LEGITIMATE_INTERESTS, _SENT, DELETE)
+MAILED_NUMBER = Declaration(Category.ACTIVITY, Purpose.STORAGE, Basis.CONTRACT, _SENT, DELETE)
+"""How many files of theirs a mail speaks of."""
 
 _SESSION = Keep.until("the session ends", timedelta(days=90))
 SESSION_TOKEN = Declaration(Category.CREDENTIAL, Purpose.AUTHENTICATION, Basis.CONTRACT, _SESSION, DELETE)

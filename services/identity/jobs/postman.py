@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import datetime
 
+from crafiq.identity.v1.events_pb2 import NoticeSent
 from prometheus_client import Counter
 
 from chassis.clock import Clock
 from chassis.db import Database
 from services.identity.adapters.smtp import AddressRefused, Mailer, MailServerUnavailable
+from services.identity.domain.mails import Mail
+from services.identity.domain.remembered import Farewell
 from services.identity.repository.mails import FAREWELLS, PEOPLES, Q, Queue
 
 log = logging.getLogger(__name__)
@@ -65,5 +69,17 @@ class Postman:
             await self._close(queue, mail, "sent")
 
     async def _close(self, queue: Queue[Q], mail: Q, fate: str) -> None:
-        await queue.remove(self._db, mail.id)
+        async with self._db.transaction() as tx:
+            news = _news(mail, self._clock.now())
+            if await queue.remove(tx, mail.id) and news is not None:
+                tx.emit(news)
         MAILS.labels(mail.kind, fate).inc()
+
+
+def _news(mail: Mail | Farewell, now: datetime) -> NoticeSent | None:
+    """What is announced when a mail has gone out; nothing if no service waits for it."""
+    if not isinstance(mail, Mail) or not mail.is_notice:
+        return None
+    event = NoticeSent(account=f"accounts/{mail.account}", notice=f"notices/{mail.id}")
+    event.send_time.FromDatetime(now)
+    return event

@@ -52,9 +52,9 @@ class Queue(Generic[Q]):
         """Remove up to 500 mails that are too old to be sent; answers of which kinds they were."""
         return [mail.kind for mail in await queries.all(self._give_up, made_until=now - GIVE_UP_AFTER)]
 
-    async def remove(self, queries: Queries, mail: UUID) -> None:
-        """It was sent, or never will be."""
-        await queries.execute(self._done, id_=mail)
+    async def remove(self, queries: Queries, mail: UUID) -> bool:
+        """It was sent, or never will be; False if it was gone already, with its person."""
+        return bool(await queries.execute(self._done, id_=mail))
 
     async def postpone(self, queries: Queries, mail: UUID, until: datetime) -> None:
         """It could not be handed over; try again then."""

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import nats
 import pytest
 
 from deploy.local.infra import Infra
 from tests.integration.assets import world as worlds
 from tests.integration.assets.world import DATA, Person, World
+from tests.support import Announced
 
 
 @pytest.fixture(scope="session")
 async def world(infra: Infra) -> AsyncIterator[World]:
     async with worlds.world(infra) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+async def announced(infra: Infra) -> AsyncIterator[Announced]:
+    """What was announced."""
+    bus = await nats.connect(infra.nats.admin_url, tls=infra.nats.tls)
+    yield Announced(bus)
+    await bus.close()
 
 
 @pytest.fixture

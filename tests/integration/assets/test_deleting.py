@@ -6,12 +6,15 @@ import asyncio
 from uuid import UUID, uuid4
 
 import pytest
-from crafiq.assets.v1 import assets_pb2
+from crafiq.assets.v1 import assets_pb2, events_pb2
+from crafiq.generation.v1.events_pb2 import GenerationDeleted
+from crafiq.identity.v1.events_pb2 import NoticeSent
 
 from chassis.errors import Refusal
 from services.assets.domain.refusals import LibraryBusy
 from tests.integration.assets.test_leftovers import sweeper
 from tests.integration.assets.world import LIBRARY, Person, World, header_for
+from tests.support import Announced, eventually
 from tests.unit.assets import makers
 
 
@@ -78,6 +81,52 @@ async def test_of_two_who_delete_at_once_one_has_the_receipt(ada: Person) -> Non
     assert sorted(type(answer).__name__ for answer in answers) == [
         "DeletionReceipt", "NotFound", "NotFound",
     ]  # fmt: skip
+
+
+@pytest.mark.promise("9-delete-item")
+async def test_who_refers_to_a_deleted_asset_is_told_once_and_only_if_it_is_gone(
+    ada: Person, world: World, announced: Announced
+) -> None:
+    header = header_for(ada, makers.png())
+    made = await world.store(header, makers.png())
+    with pytest.raises(Refusal):
+        await deleted(ada, made.name, '"7"')
+    await asyncio.gather(*(deleted(ada, made.name) for _ in range(2)), return_exceptions=True)
+    (told,) = await announced(events_pb2.AssetDeleted, ada.account)
+    assert told == events_pb2.AssetDeleted(account=ada.account, asset=made.name, generation=header.generation)
+
+
+@pytest.mark.promise("9-delete-item")
+async def test_outputs_of_a_deleted_generation_stay_and_name_it_no_more(
+    ada: Person, bob: Person, world: World
+) -> None:
+    made, other = [await world.store(header_for(ada, makers.png()), makers.png()) for _ in range(2)]
+    gone = [GenerationDeleted(account=bob.account, generation=other.generation)]  # not his: it says nothing
+    gone += [GenerationDeleted(account=ada.account, generation=made.generation)] * 2
+    for event in gone:
+        await world.announce(event)
+    await eventually(lambda: forgotten(ada, made.name))
+    assert await ada.download(made.name)
+    assert (await ada.get(other.name)).generation
+
+
+@pytest.mark.promise("9-housekeeping")
+async def test_that_a_notice_has_gone_out_is_heard(ada: Person, world: World) -> None:
+    asset, notice = await ada.upload(makers.text(), "text/plain"), uuid4()
+    waiting = (
+        "INSERT INTO countdowns (asset, account, since, told, remove_at, notice, asked_at) "
+        "SELECT id, account, idle_since, 0, now(), $2, now() FROM assets WHERE id = $1"
+    )
+    await world.sql(waiting, UUID(asset.name.removeprefix("assets/")), notice)
+    event = NoticeSent(account=ada.account, notice=f"notices/{notice}")
+    event.send_time.GetCurrentTime()
+    await world.announce(event)
+    await eventually(lambda: world.sql("SELECT FROM countdowns WHERE account = $1 AND told = 1", ada.id))
+    assert (await deleted(ada, asset.name)).rows == 4  # with its upload, and what was to be drawn
+
+
+async def forgotten(person: Person, asset: str) -> bool:
+    return not (await person.get(asset)).generation
 
 
 @pytest.mark.promise("9-delete-item")

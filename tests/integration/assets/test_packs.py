@@ -85,15 +85,25 @@ async def test_a_pack_survives_what_is_deleted(ada: Person) -> None:
     assert list((await added(ada, pack.name, fourth)).assets) == [first, third, fourth]
 
 
-async def test_a_pack_is_deleted_and_what_was_in_it_stays(ada: Person) -> None:
-    (asset,) = await texts(ada, 1)
-    pack = await a_pack(ada)
-    filled = await added(ada, pack.name, asset)
+@pytest.mark.promise("3-packs", "9-delete-item")
+async def test_a_pack_is_deleted_with_a_receipt_and_what_was_in_it_stays(ada: Person, world: World) -> None:
+    first, second = await texts(ada, 2)
+    pack, other = await a_pack(ada), await a_pack(ada, "Pots")
+    filled = await added(ada, pack.name, first, second)
+    await added(ada, other.name, first)
     stale = assets_pb2.DeletePackRequest(name=pack.name, etag=pack.etag)
     assert await refusal(ada.call("DeletePack", stale)) == "PACK_CHANGED"
-    await ada.call("DeletePack", assets_pb2.DeletePackRequest(name=pack.name, etag=filled.etag))
+    request = assets_pb2.DeletePackRequest(name=pack.name, etag=filled.etag)
+    receipt = (await ada.call("DeletePack", request)).receipt
+    assert (receipt.pack, receipt.rows, receipt.was_public) == (pack.name, 3, False)
+    assert (receipt.assets_kept, receipt.publications_kept) == (2, 0)
+    assert receipt.HasField("delete_time")
     assert await refusal(got(ada, pack.name)) == "PACK_NOT_FOUND"
-    assert (await ada.get(asset)).name == asset
+    assert await refusal(ada.call("DeletePack", request)) == "PACK_NOT_FOUND"
+    assert {(await ada.get(asset)).name for asset in (first, second)} == {first, second}
+    assert list((await got(ada, other.name)).assets) == [first]
+    gone = UUID(pack.name.removeprefix("packs/"))
+    assert not await world.sql("SELECT FROM pack_items WHERE pack = $1", gone)
 
 
 async def test_a_pack_is_made_once_however_often_it_is_asked_for(ada: Person) -> None:

@@ -103,6 +103,21 @@ async def test_making_a_pack_private_again_takes_nothing_back(ada: Person, world
     assert (await shown(world, made[asset])).name == made[asset]
 
 
+@pytest.mark.promise("9-delete-item", "9-public-remains")
+async def test_the_receipt_of_a_public_pack_says_that_its_works_stay(ada: Person, world: World) -> None:
+    first, second = await texts(ada, 2)
+    pack = await added(ada, (await a_pack(ada)).name, first, second)
+    await opened(ada, pack.name)
+    made = await works(world, ada)
+    await anonymised(ada, made[first])
+    receipt = (await ada.call("DeletePack", assets_pb2.DeletePackRequest(name=pack.name))).receipt
+    assert receipt.was_public
+    assert (receipt.rows, receipt.assets_kept, receipt.publications_kept) == (3, 2, 1)
+    assert await seen(world, pack.name) is None
+    for each in made.values():
+        assert (await shown(world, each)).name == each
+
+
 @pytest.mark.promise("3-packs", "5-public-choice", "9-public-remains")
 async def test_a_public_pack_survives_what_is_let_go_of_or_deleted(ada: Person, world: World) -> None:
     first, second, third = await texts(ada, 3)

@@ -21,15 +21,17 @@ from crafiq.identity.v1 import identity_pb2, identity_pb2_grpc
 from minio import Minio
 
 from chassis import events
+from chassis.clock import Clock
 from chassis.db import Database
 from chassis.rpc import refusal_from
 from chassis.rpc.client import PeerChannel, open_channel
 from chassis.service import Service
 from deploy.local.infra import Infra
-from services.assets.__main__ import Settings, compose
+from services.assets.__main__ import compose
 from services.assets.domain import Row
 from services.assets.domain.shelves import key_at, path_of
 from services.assets.handler import Desk
+from services.assets.settings import Settings
 from tests.support import Tokens, eventually, running
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -133,8 +135,9 @@ class World:
     db: Database
     desk: Desk
 
-    def __init__(self, infra: Infra, database: str) -> None:
-        self.infra, self.database, self.tokens = infra, database, Tokens()
+    def __init__(self, infra: Infra, database: str, clock: Clock | None = None) -> None:
+        self.infra, self.database, self.clock = infra, database, clock or Clock()
+        self.tokens = Tokens(self.clock)
         admin = infra.s3.admin_credentials
         host = infra.s3.url.removeprefix("http://")
         self.s3 = Minio(host, admin.access, admin.secret, secure=False, region="us-east-1")
@@ -168,7 +171,7 @@ class World:
             await stack.enter_async_context(self._knowing_names())
             settings = self.settings(**more)
             service = await stack.enter_async_context(
-                Service("assets", settings, metadata=Row.metadata, jwks=self.tokens.jwks)
+                Service("assets", settings, metadata=Row.metadata, clock=self.clock, jwks=self.tokens.jwks)
             )
             self.db = service.db
             self.desk = await stack.enter_async_context(compose(service, settings))
@@ -322,14 +325,14 @@ def parts(header: Any, content: bytes) -> Iterable[assets_pb2.StoreOutputRequest
 
 
 @asynccontextmanager
-async def world(infra: Infra) -> AsyncIterator[World]:
+async def world(infra: Infra, clock: Clock | None = None) -> AsyncIterator[World]:
     """A database for a run of tests, and the service on it."""
     name = f"assets_{secrets.token_hex(6)}"
     admin = await asyncpg.connect(infra.postgres.admin_dsn)
     await admin.execute(f"CREATE DATABASE {name} OWNER assets")
     url = re.sub(r"/assets\?", f"/{name}?", infra.postgres.dsn("assets"), count=1)
     try:
-        made = World(infra, url)
+        made = World(infra, url, clock)
         async with made.serving():
             yield made
     finally:

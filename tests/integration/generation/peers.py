@@ -75,7 +75,8 @@ class Assets(assets_pb2_grpc.AssetsServiceServicer):
     """A library: `inputs` by (account, asset). `down`: how many calls of an RPC fail for now.
 
     `broken`: Inputs whose bytes are not those that it speaks of. `full`: Outputs with this index are refused.
-    `gates`: nothing is said about these Inputs before their gate is open.
+    `gates`: nothing is said about these Inputs, or about what is stored for these accounts, before their
+    gate is open.
     """
 
     url: str = ""
@@ -155,6 +156,8 @@ class Assets(assets_pb2_grpc.AssetsServiceServicer):
             await refuse(context, LibraryFull())
         key = (header.generation, header.index)
         stored = self.outputs.setdefault(key, Stored(header, bytes(content), f"assets/{uuid4()}"))
+        if header.account in self.gates:
+            await self.gates[header.account].wait()
         return assets_pb2.Asset(name=stored.name, content_type=header.content_type)
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from crafiq.generation.v1 import events_pb2, generation_pb2
 
+from services.generation.domain import Delivered, Rules
+from services.generation.jobs import Delivery
+from services.generation.repository import Changes, Jobs
+from tests.integration.generation.test_forgetting import gone, own
 from tests.integration.generation.test_openai import answering
 from tests.integration.generation.world import World
 from tests.unit.generation.test_pictures import picture
@@ -65,3 +70,23 @@ async def test_storage_that_stays_away_ends_the_job_and_nothing_is_charged(gener
         assets.down["StoreOutput"] = 0
         assert (done.failure_reason, done.charged_credits, len(asked)) == ("STORAGE_UNAVAILABLE", 0, 1)
         await generation.heard(person, "GenerationCreated", "GenerationFailed")
+
+
+@pytest.mark.promise("3-transactions", "9-delete-item")
+async def test_an_output_whose_commit_is_repeated_after_its_deletion_counts_once(generation: World) -> None:
+    async with generation.serving(slots=0) as service, generation.person() as person:
+        order = await person.order(f"a brass bell {uuid4()}", count=2)
+        jobs, rules = Jobs(service.db, Changes()), Rules()
+        claim = await jobs.claim(rules.share, rules.lease)
+        assert claim is not None
+        async with jobs.held(person.id, own(order.name), claim.attempt) as held:
+            answered = (await held.tried()).conclude(Delivered((b"", b"")), rules, jobs.now())
+            await held.record(answered)
+        delivery: Any = Delivery(jobs, None, None, rules)  # type: ignore[arg-type]  # stored already
+        first, second = (f"assets/{uuid4()}" for _ in range(2))
+        assert not await delivery._keep(claim, 0, first, 2)
+        await gone(person, first, order.name)
+        assert not await delivery._keep(claim, 0, first, 2)
+        assert await delivery._keep(claim, 1, second, 2)
+        done = await person.ended(order.name)
+        assert (list(done.output_assets), done.outputs_deleted, done.charged_credits) == ([second], 1, 8)

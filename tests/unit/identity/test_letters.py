@@ -14,7 +14,7 @@ PUBLIC = "https://crafiq.example"
 
 
 def _letter(kind: MailKind) -> Letter:
-    occasion = Occasion(NOW, "Firefox on Linux", NOW + timedelta(days=1), "a-b_c" * 9)
+    occasion = Occasion(NOW, "Firefox on Linux", NOW + timedelta(days=1), "a-b_c" * 9, 3)
     return write(kind, occasion, PUBLIC)
 
 
@@ -47,6 +47,17 @@ def test_the_confirmation_carries_its_token_in_text_and_html() -> None:
     for body in (letter.text, letter.html):
         assert f"{PUBLIC}/verify?token={'a-b_c' * 9}" in body
     assert "02 January 2026, 12:00 UTC" in letter.text
+
+
+@pytest.mark.promise("9-housekeeping")
+@pytest.mark.parametrize(("files", "said"), [(1, "1 file from"), (2, "2 files from")])
+def test_the_notice_says_how_many_files_go_when_and_where_to_keep_them(files: int, said: str) -> None:
+    occasion = Occasion(NOW, "", NOW + timedelta(days=30), files=files)
+    letter = write(MailKind.REMOVAL_SCHEDULED, occasion, PUBLIC)
+    for body in (letter.text, letter.html):
+        assert f"From 31 January 2026, 12:00 UTC on we remove {said}" in body
+        assert f"{PUBLIC}/library" in body
+        assert "token" not in body
 
 
 @pytest.mark.promise("2a-account")

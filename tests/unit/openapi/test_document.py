@@ -209,7 +209,8 @@ def test_64_bit_numbers_are_text_and_times_are_times() -> None:
 
 def test_an_answer_has_every_field_that_can_not_be_absent() -> None:
     asset = DOCUMENT["components"]["schemas"]["assets.Asset"]
-    assert set(asset["properties"]) - set(asset["required"]) == {"width", "height", "createTime"}
+    optional = {"width", "height", "createTime", "expireTime"}
+    assert set(asset["properties"]) - set(asset["required"]) == optional
 
 
 def test_a_stream_is_server_sent_events_that_resume() -> None:

@@ -126,6 +126,7 @@ class Asset(_message.Message):
     RENDITIONS_FIELD_NUMBER: _builtins.int
     RENDITIONS_PENDING_FIELD_NUMBER: _builtins.int
     PUBLICATION_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`assets/{uuid}`."""
     title: _builtins.str
@@ -147,7 +148,7 @@ class Asset(_message.Message):
     height: _builtins.int
     """Height in pixels, for pictures and videos."""
     generation: _builtins.str
-    """`generations/{uuid}`, for an Output."""
+    """`generations/{uuid}`, for an Output whose generation was not deleted."""
     etag: _builtins.str
     """Changes with every change (AIP-154)."""
     renditions_pending: _builtins.bool
@@ -162,6 +163,12 @@ class Asset(_message.Message):
     def renditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rendition]:
         """A poster and a thumbnail, as soon as they are drawn; nothing of what can't
         be drawn.
+        """
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is removed unless it is put into a pack, or used, before; its owner
+        is told twice by mail before that. Not set while it is in a pack or public.
         """
 
     def __init__(
@@ -182,10 +189,11 @@ class Asset(_message.Message):
         renditions: _abc.Iterable[Global___Rendition] | None = ...,
         renditions_pending: _builtins.bool = ...,
         publication: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_height", b"_height", "_width", b"_width", "create_time", b"create_time", "height", b"height", "width", b"width"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_height", b"_height", "_width", b"_width", "create_time", b"create_time", "expire_time", b"expire_time", "height", b"height", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_height", b"_height", "_width", b"_width", "content_type", b"content_type", "create_time", b"create_time", "etag", b"etag", "generation", b"generation", "height", b"height", "kind", b"kind", "name", b"name", "origin", b"origin", "publication", b"publication", "renditions", b"renditions", "renditions_pending", b"renditions_pending", "sha256", b"sha256", "size_bytes", b"size_bytes", "title", b"title", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_height", b"_height", "_width", b"_width", "content_type", b"content_type", "create_time", b"create_time", "etag", b"etag", "expire_time", b"expire_time", "generation", b"generation", "height", b"height", "kind", b"kind", "name", b"name", "origin", b"origin", "publication", b"publication", "renditions", b"renditions", "renditions_pending", b"renditions_pending", "sha256", b"sha256", "size_bytes", b"size_bytes", "title", b"title", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__height: _TypeAlias = _typing.Literal["height"]  # noqa: Y015
     _WhichOneofArgType__height: _TypeAlias = _typing.Literal["_height", b"_height"]  # noqa: Y015
@@ -462,7 +470,13 @@ Global___DeleteAssetRequest: _TypeAlias = DeleteAssetRequest  # noqa: Y015
 
 @_typing.final
 class DeletionReceipt(_message.Message):
-    """What was removed, and what was not."""
+    """What was removed, and what was not. Vendors may still have copies of what they
+    were sent with it, or made: those that a vendor lets us remove are removed
+    within minutes, the others end by the vendor's own clock, and
+    `GET /v1/generations/{id}/egress` of the generations that used or made it
+    shows for each when it was removed or ends. Generations that name it go on
+    to say that there was one, and no more.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -476,7 +490,8 @@ class DeletionReceipt(_message.Message):
     """What was deleted, `assets/{uuid}`; nothing answers to the name any more."""
     rows: _builtins.int
     """How many rows of the database went: the asset, its upload, its lineage,
-    its places in packs, its renditions and the note that they were due.
+    its places in packs, its renditions and the notes that they, or its own
+    removal, were due.
     """
     objects: _builtins.int
     """How many stored objects went: its bytes, its renditions."""
@@ -1116,6 +1131,74 @@ class DeletePackRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeletePackRequest: _TypeAlias = DeletePackRequest  # noqa: Y015
+
+@_typing.final
+class PackReceipt(_message.Message):
+    """What went with a pack, and what did not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PACK_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    WAS_PUBLIC_FIELD_NUMBER: _builtins.int
+    ASSETS_KEPT_FIELD_NUMBER: _builtins.int
+    PUBLICATIONS_KEPT_FIELD_NUMBER: _builtins.int
+    pack: _builtins.str
+    """What was deleted, `packs/{uuid}`; nothing answers to the name any more."""
+    rows: _builtins.int
+    """How many rows of the database went: the pack, and a place for each asset."""
+    was_public: _builtins.bool
+    """Whether everyone saw it until then."""
+    assets_kept: _builtins.int
+    """How many assets were in it: they stay in the library."""
+    publications_kept: _builtins.int
+    """How many of them are public: these works stay so, each alone."""
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        pack: _builtins.str = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
+        rows: _builtins.int = ...,
+        was_public: _builtins.bool = ...,
+        assets_kept: _builtins.int = ...,
+        publications_kept: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets_kept", b"assets_kept", "delete_time", b"delete_time", "pack", b"pack", "publications_kept", b"publications_kept", "rows", b"rows", "was_public", b"was_public"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackReceipt: _TypeAlias = PackReceipt  # noqa: Y015
+
+@_typing.final
+class DeletePackResponse(_message.Message):
+    """The pack is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> Global___PackReceipt:
+        """What was removed, and what was not."""
+
+    def __init__(
+        self,
+        *,
+        receipt: Global___PackReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePackResponse: _TypeAlias = DeletePackResponse  # noqa: Y015
 
 @_typing.final
 class AddAssetsRequest(_message.Message):

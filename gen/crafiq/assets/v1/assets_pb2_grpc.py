@@ -4,7 +4,6 @@ import grpc
 import warnings
 
 from crafiq.assets.v1 import assets_pb2 as crafiq_dot_assets_dot_v1_dot_assets__pb2
-from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -124,7 +123,7 @@ class AssetsServiceStub:
         self.DeletePack = channel.unary_unary(
                 '/crafiq.assets.v1.AssetsService/DeletePack',
                 request_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DeletePackRequest.SerializeToString,
-                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                response_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DeletePackResponse.FromString,
                 _registered_method=True)
         self.AddAssets = channel.unary_unary(
                 '/crafiq.assets.v1.AssetsService/AddAssets',
@@ -303,7 +302,8 @@ class AssetsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeletePack(self, request, context):
-        """Deletes a pack; what was in it stays in the library.
+        """Deletes a pack; what was in it stays in the library. Answers what is gone,
+        and what is not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -467,7 +467,7 @@ def add_AssetsServiceServicer_to_server(servicer, server):
             'DeletePack': grpc.unary_unary_rpc_method_handler(
                     servicer.DeletePack,
                     request_deserializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DeletePackRequest.FromString,
-                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                    response_serializer=crafiq_dot_assets_dot_v1_dot_assets__pb2.DeletePackResponse.SerializeToString,
             ),
             'AddAssets': grpc.unary_unary_rpc_method_handler(
                     servicer.AddAssets,
@@ -1001,7 +1001,7 @@ class AssetsService:
             target,
             '/crafiq.assets.v1.AssetsService/DeletePack',
             crafiq_dot_assets_dot_v1_dot_assets__pb2.DeletePackRequest.SerializeToString,
-            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            crafiq_dot_assets_dot_v1_dot_assets__pb2.DeletePackResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,7 +5,6 @@ Every byte that people bring or make."""
 
 from collections import abc as _abc
 from crafiq.assets.v1 import assets_pb2 as _assets_pb2
-from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -80,8 +79,10 @@ class AssetsServiceStub:
     """One of the caller's packs, with what is in it, in order."""
     UpdatePack: _grpc.UnaryUnaryMultiCallable[_assets_pb2.UpdatePackRequest, _assets_pb2.Pack]
     """Changes a pack's title, or the order of what is in it."""
-    DeletePack: _grpc.UnaryUnaryMultiCallable[_assets_pb2.DeletePackRequest, _empty_pb2.Empty]
-    """Deletes a pack; what was in it stays in the library."""
+    DeletePack: _grpc.UnaryUnaryMultiCallable[_assets_pb2.DeletePackRequest, _assets_pb2.DeletePackResponse]
+    """Deletes a pack; what was in it stays in the library. Answers what is gone,
+    and what is not.
+    """
     AddAssets: _grpc.UnaryUnaryMultiCallable[_assets_pb2.AddAssetsRequest, _assets_pb2.Pack]
     """Puts assets at the end of a pack; those that are in it already stay where
     they are. What comes into a public pack becomes public, for good.
@@ -159,8 +160,10 @@ class AssetsServiceAsyncStub(AssetsServiceStub):
     """One of the caller's packs, with what is in it, in order."""
     UpdatePack: _aio.UnaryUnaryMultiCallable[_assets_pb2.UpdatePackRequest, _assets_pb2.Pack]  # type: ignore[assignment]
     """Changes a pack's title, or the order of what is in it."""
-    DeletePack: _aio.UnaryUnaryMultiCallable[_assets_pb2.DeletePackRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a pack; what was in it stays in the library."""
+    DeletePack: _aio.UnaryUnaryMultiCallable[_assets_pb2.DeletePackRequest, _assets_pb2.DeletePackResponse]  # type: ignore[assignment]
+    """Deletes a pack; what was in it stays in the library. Answers what is gone,
+    and what is not.
+    """
     AddAssets: _aio.UnaryUnaryMultiCallable[_assets_pb2.AddAssetsRequest, _assets_pb2.Pack]  # type: ignore[assignment]
     """Puts assets at the end of a pack; those that are in it already stay where
     they are. What comes into a public pack becomes public, for good.
@@ -343,8 +346,10 @@ class AssetsServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _assets_pb2.DeletePackRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a pack; what was in it stays in the library."""
+    ) -> _typing.Union[_assets_pb2.DeletePackResponse, _abc.Awaitable[_assets_pb2.DeletePackResponse]]:
+        """Deletes a pack; what was in it stays in the library. Answers what is gone,
+        and what is not.
+        """
 
     @_abc_1.abstractmethod
     def AddAssets(

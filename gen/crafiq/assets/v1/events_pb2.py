@@ -23,19 +23,36 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63rafiq/assets/v1/events.proto\x12\x10\x63rafiq.assets.v1\x1a\x1b\x62uf/validate/validate.proto\"U\n\rAccountErased\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12!\n\x07\x65rasure\x18\x02 \x01(\tB\x10\xbaH\rr\x0b:\terasures/b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63rafiq/assets/v1/events.proto\x12\x10\x63rafiq.assets.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"d\n\x0c\x41ssetDeleted\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\x1d\n\x05\x61sset\x18\x02 \x01(\tB\x0e\xbaH\x0br\t:\x07\x61ssets/\x12\x12\n\ngeneration\x18\x03 \x01(\t\"\xa7\x01\n\x10RemovalScheduled\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\x1f\n\x06notice\x18\x02 \x01(\tB\x0f\xbaH\x0cr\n:\x08notices/\x12\x16\n\x05\x63ount\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02 \x00\x12\x37\n\x0bremove_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"U\n\rAccountErased\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12!\n\x07\x65rasure\x18\x02 \x01(\tB\x10\xbaH\rr\x0b:\terasures/b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'crafiq.assets.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ASSETDELETED'].fields_by_name['account']._loaded_options = None
+  _globals['_ASSETDELETED'].fields_by_name['account']._serialized_options = b'\272H\rr\013:\taccounts/'
+  _globals['_ASSETDELETED'].fields_by_name['asset']._loaded_options = None
+  _globals['_ASSETDELETED'].fields_by_name['asset']._serialized_options = b'\272H\013r\t:\007assets/'
+  _globals['_REMOVALSCHEDULED'].fields_by_name['account']._loaded_options = None
+  _globals['_REMOVALSCHEDULED'].fields_by_name['account']._serialized_options = b'\272H\rr\013:\taccounts/'
+  _globals['_REMOVALSCHEDULED'].fields_by_name['notice']._loaded_options = None
+  _globals['_REMOVALSCHEDULED'].fields_by_name['notice']._serialized_options = b'\272H\014r\n:\010notices/'
+  _globals['_REMOVALSCHEDULED'].fields_by_name['count']._loaded_options = None
+  _globals['_REMOVALSCHEDULED'].fields_by_name['count']._serialized_options = b'\272H\004\032\002 \000'
+  _globals['_REMOVALSCHEDULED'].fields_by_name['remove_time']._loaded_options = None
+  _globals['_REMOVALSCHEDULED'].fields_by_name['remove_time']._serialized_options = b'\272H\003\310\001\001'
   _globals['_ACCOUNTERASED'].fields_by_name['account']._loaded_options = None
   _globals['_ACCOUNTERASED'].fields_by_name['account']._serialized_options = b'\272H\rr\013:\taccounts/'
   _globals['_ACCOUNTERASED'].fields_by_name['erasure']._loaded_options = None
   _globals['_ACCOUNTERASED'].fields_by_name['erasure']._serialized_options = b'\272H\rr\013:\terasures/'
-  _globals['_ACCOUNTERASED']._serialized_start=80
-  _globals['_ACCOUNTERASED']._serialized_end=165
+  _globals['_ASSETDELETED']._serialized_start=113
+  _globals['_ASSETDELETED']._serialized_end=213
+  _globals['_REMOVALSCHEDULED']._serialized_start=216
+  _globals['_REMOVALSCHEDULED']._serialized_end=383
+  _globals['_ACCOUNTERASED']._serialized_start=385
+  _globals['_ACCOUNTERASED']._serialized_end=470
 # @@protoc_insertion_point(module_scope)

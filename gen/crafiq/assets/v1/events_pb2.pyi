@@ -5,6 +5,7 @@ What assets announces."""
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -15,6 +16,79 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class AssetDeleted(_message.Message):
+    """An asset is gone for good, by its owner's wish or because nobody used it.
+    Whoever refers to it forgets it, and has copies of it removed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """`accounts/{uuid}`."""
+    asset: _builtins.str
+    """`assets/{uuid}`; nothing answers to the name any more."""
+    generation: _builtins.str
+    """`generations/{uuid}` that it was an Output of, if it was one's and that is
+    still there.
+    """
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        generation: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "generation", b"generation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssetDeleted: _TypeAlias = AssetDeleted  # noqa: Y015
+
+@_typing.final
+class RemovalScheduled(_message.Message):
+    """Assets that are in no pack and that nobody used for long are going to be
+    removed: their owner has to hear of it. They stay until identity says, twice,
+    that a notice has gone out.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    REMOVE_TIME_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """`accounts/{uuid}`."""
+    notice: _builtins.str
+    """`notices/{uuid}`; announced anew under another name if it does not go out."""
+    count: _builtins.int
+    """How many assets."""
+    @_builtins.property
+    def remove_time(self) -> _timestamp_pb2.Timestamp:
+        """When the first of them is removed, at the earliest."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        notice: _builtins.str = ...,
+        count: _builtins.int = ...,
+        remove_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["remove_time", b"remove_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "count", b"count", "notice", b"notice", "remove_time", b"remove_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemovalScheduled: _TypeAlias = RemovalScheduled  # noqa: Y015
 
 @_typing.final
 class AccountErased(_message.Message):

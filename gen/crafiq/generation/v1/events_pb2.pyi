@@ -133,6 +133,34 @@ class GenerationCancelled(_message.Message):
 Global___GenerationCancelled: _TypeAlias = GenerationCancelled  # noqa: Y015
 
 @_typing.final
+class GenerationDeleted(_message.Message):
+    """A job that had ended was deleted by its owner, with the words in it. Its
+    Outputs stay in the library, and refer to it no more.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """`accounts/{uuid}`."""
+    generation: _builtins.str
+    """`generations/{uuid}`; nothing answers to the name any more."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        generation: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "generation", b"generation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GenerationDeleted: _TypeAlias = GenerationDeleted  # noqa: Y015
+
+@_typing.final
 class AccountErased(_message.Message):
     """What generation held of an account that was deleted is gone, as its columns
     declare.

@@ -123,6 +123,8 @@ class Generation(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    INPUTS_DELETED_FIELD_NUMBER: _builtins.int
+    OUTPUTS_DELETED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`generations/{uuid}`."""
     state: Global___State.ValueType
@@ -147,13 +149,17 @@ class Generation(_message.Message):
     """Why it failed, as a constant: `CONTENT_REFUSED`, `VENDOR_UNAVAILABLE`, ..."""
     etag: _builtins.str
     """Changes with every state."""
+    inputs_deleted: _builtins.int
+    """How many Inputs were deleted since."""
+    outputs_deleted: _builtins.int
+    """How many Outputs were deleted since."""
     @_builtins.property
     def input_assets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """`assets/{uuid}` of the Inputs."""
+        """`assets/{uuid}` of the Inputs that are still there."""
 
     @_builtins.property
     def output_assets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """`assets/{uuid}` of the Outputs so far."""
+        """`assets/{uuid}` of the Outputs so far that are still there."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -182,10 +188,12 @@ class Generation(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        inputs_deleted: _builtins.int = ...,
+        outputs_deleted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charged_credits", b"charged_credits", "count", b"count", "create_time", b"create_time", "end_time", b"end_time", "etag", b"etag", "failure_reason", b"failure_reason", "input_assets", b"input_assets", "model", b"model", "name", b"name", "note", b"note", "output_assets", b"output_assets", "prompt", b"prompt", "quoted_credits", b"quoted_credits", "state", b"state", "task", b"task", "vendor", b"vendor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charged_credits", b"charged_credits", "count", b"count", "create_time", b"create_time", "end_time", b"end_time", "etag", b"etag", "failure_reason", b"failure_reason", "input_assets", b"input_assets", "inputs_deleted", b"inputs_deleted", "model", b"model", "name", b"name", "note", b"note", "output_assets", b"output_assets", "outputs_deleted", b"outputs_deleted", "prompt", b"prompt", "quoted_credits", b"quoted_credits", "state", b"state", "task", b"task", "vendor", b"vendor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -124,6 +124,40 @@ class AccountDeleted(_message.Message):
 Global___AccountDeleted: _TypeAlias = AccountDeleted  # noqa: Y015
 
 @_typing.final
+class NoticeSent(_message.Message):
+    """A notice that a service asked for has gone out: the mail was handed over, or
+    its address refuses mail for good.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    SEND_TIME_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """`accounts/{uuid}`."""
+    notice: _builtins.str
+    """`notices/{uuid}`, as it was asked for."""
+    @_builtins.property
+    def send_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        notice: _builtins.str = ...,
+        send_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["send_time", b"send_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "notice", b"notice", "send_time", b"send_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoticeSent: _TypeAlias = NoticeSent  # noqa: Y015
+
+@_typing.final
 class AccountErased(_message.Message):
     """What identity held of an account that was deleted is gone, as its columns
     declare.
