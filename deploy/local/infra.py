@@ -68,6 +68,19 @@ class Infra:
         """The folder with `ca.crt`, `tls.crt` and `tls.key` of a process of that name."""
         return self.certificates.folder(process)
 
+    def port(self, name: str) -> int:
+        """A port for `name`: last time's if it is free."""
+        return self.ports.take(name)
+
+    def listens(self, port: int) -> str:
+        """Nobody but this machine gets in."""
+        return f"127.0.0.1:{port}"
+
+    def reached(self, process: str, port: int) -> str:
+        """Where others reach a process: every one is on this machine."""
+        del process
+        return f"127.0.0.1:{port}"
+
     def choose(self) -> None:
         """Choose ports, make keys: everything that can be settled before a process starts."""
         self.secrets = SecretFiles(self.state)
@@ -75,7 +88,7 @@ class Infra:
         self.postgres = Postgres(self.state, self.secrets, SERVICES)
         nats_tls = self.certificates.folder("nats")
         self.nats = Nats(self.state, self.secrets, nats_tls, self.ports.take("nats"), SERVICES)
-        self.s3 = Seaweed(self.state, self.secrets, self.certificates, self.ports)
+        self.s3 = Seaweed(self.state, self.secrets, self.certificates, self.port)
 
     async def start(self) -> None:
         """Start the servers, side by side, and make in them what services expect."""
