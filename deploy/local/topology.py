@@ -100,7 +100,8 @@ class Topology:
         """How the mailbox is run that all mail ends in."""
         listen = self._infra.listens(self.smtp)
         own = {"CRAFIQ_SANDBOX_SMTP_LISTEN": listen, "CRAFIQ_SANDBOX_SMTP_USER": SMTP_USER}
-        return self._sandbox("smtp", self.inbox, **own)
+        tls = str(self._infra.tls_dir("sandbox-smtp"))
+        return self._sandbox("smtp", self.inbox, CRAFIQ_TLS_DIR=tls, **own)
 
     def _sandbox(self, name: str, port: int, **own: str) -> Program:
         owner = f"sandbox-{name}"
