@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,14 @@ from deploy.local.state import StateFolder, write_private
 QUARANTINE, LIBRARY, PUBLIC = "crafiq-quarantine", "crafiq-library", "crafiq-public"
 BUCKETS = (QUARANTINE, LIBRARY, PUBLIC)
 LISTENERS = ("master", "volume", "filer", "s3", "admin")
+
+
+def _held(name: str) -> str:
+    return name if name == "s3" else f"s3.{name}"
+
+
+PORTS = [_held(name) for listener in LISTENERS for name in (listener, f"{listener}.grpc")]
+"""The names under which its ports are held."""
 MEMORY_LIMIT = "400MiB"
 IDENTITIES = "s3.json"
 
@@ -41,13 +49,11 @@ class Seaweed:
         state: StateFolder,
         secrets: SecretFiles,
         certificates: Certificates,
-        take: Callable[[str], int],
+        ports: Mapping[str, int],
         host: str = "127.0.0.1",
     ) -> None:
         self._state, self._secrets, self._certificates = state, secrets, certificates
-        names = [name for listener in LISTENERS for name in (listener, f"{listener}.grpc")]
-        self._ports = {name: take(name if name == "s3" else f"s3.{name}") for name in names}
-        self.port = self._ports["s3"]
+        self._ports, self.port = ports, ports["s3"]
         self._place = f"{host}:{self.port}"
         self.url = f"http://{self._place}"
 
@@ -60,11 +66,6 @@ class Seaweed:
     def admin_credentials(self) -> Credentials:
         """What the launcher makes buckets with."""
         return self._credentials("admin")
-
-    @property
-    def port_names(self) -> list[str]:
-        """The names under which its ports are held."""
-        return [name if name == "s3" else f"s3.{name}" for name in self._ports]
 
     def program(self, origins: Sequence[str]) -> Program:
         """How the server is run; `origins` are the pages whose scripts may use presigned URLs."""
@@ -104,7 +105,7 @@ class Seaweed:
 
     def _options(self, origins: Sequence[str]) -> list[str]:
         sockets = self._state.runtime
-        ports = [f"-{name}.port={self._ports[name]}" for name in LISTENERS]
+        ports = [f"-{name}.port={self._ports[_held(name)]}" for name in LISTENERS]
         return [
             "-logtostderr=true",
             "mini",
@@ -112,7 +113,7 @@ class Seaweed:
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
             *ports,
-            *(f"-{name}.port.grpc={self._ports[f'{name}.grpc']}" for name in LISTENERS),
+            *(f"-{name}.port.grpc={self._ports[_held(f'{name}.grpc')]}" for name in LISTENERS),
             f"-filer.localSocket={sockets / 'filer.sock'}",
             f"-s3.localSocket={sockets / 's3.sock'}",
             f"-s3.allowedOrigins={','.join(origins)}",
