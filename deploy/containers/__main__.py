@@ -22,6 +22,7 @@ from tools import gateway
 USER = 10001  # whom every container runs as; the Dockerfile makes it
 ORIGINS = [f"http://{host}:{PORTS['gateway']}" for host in ("localhost", "127.0.0.1")]
 ADMIN = 9901  # Envoy's, on the loopback of its own container
+MONITOR = 8222  # the bus's, likewise: its health check
 
 
 def topology(place: Containers) -> Topology:
@@ -39,7 +40,7 @@ def settle(root: Path = STATE) -> None:
     told.sandbox_openai()
     told.sandbox_smtp()
     _ = place.postgres.admin_dsn  # its password, and the server's certificate
-    place.nats.configure(place.listens(place.nats.port))
+    place.nats.configure(place.listens(place.nats.port), http=f"127.0.0.1:{MONITOR}")
     place.s3.configure()
     _gateway(place, told)
     for data in ("s3", "traces"):

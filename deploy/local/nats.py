@@ -92,9 +92,9 @@ class Nats:
             port=self.port,
         )
 
-    def configure(self, listen: str) -> Path:
+    def configure(self, listen: str, **more: object) -> Path:
         """Write the server's configuration; it has the passwords and stands with the secrets."""
-        config = json.dumps(self._config(listen), indent=1)
+        config = json.dumps({**self._config(listen), **more}, indent=1)
         return write_private(self._secrets.folder("nats") / "nats.conf", config)
 
     async def prepare(self) -> None:

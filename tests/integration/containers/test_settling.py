@@ -70,10 +70,13 @@ def test_a_service_shows_the_database_its_own_certificate_and_looks_at_the_datab
 def test_the_database_lets_nobody_in_without_tls() -> None:
     lines = (ROOT / "deploy" / "containers" / "pg_hba.conf").read_text().splitlines()
     rules = [line.split() for line in lines if line and not line.startswith("#")]
-    assert [rule[0] for rule in rules] == ["local", "hostssl", "hostssl"]
-    assert all("scram-sha-256" in rule for rule in rules)
-    assert all(rule[-1] == "clientcert=verify-full" for rule in rules if rule[0] == "hostssl")
-    assert all(rule[1:3] in (["all", "postgres"], ["sameuser", "all"]) for rule in rules)
+    inside, outside = rules[:2], rules[2:]
+    assert inside == [
+        ["local", "all", "postgres", "scram-sha-256"],
+        ["host", "all", "postgres", "127.0.0.1/32", "scram-sha-256"],
+    ]
+    only = ["all", "scram-sha-256", "clientcert=verify-full"]
+    assert outside == [["hostssl", "all", "postgres", *only], ["hostssl", "sameuser", "all", *only]]
 
 
 def test_the_bus_takes_its_configuration(state: Path) -> None:
@@ -82,7 +85,8 @@ def test_the_bus_takes_its_configuration(state: Path) -> None:
         [binaries.script("nats-server"), "-t", "-c", config], capture_output=True, text=True, check=False
     )
     assert said.returncode == 0, said.stderr
-    assert json.loads(config.read_text())["listen"] == f"0.0.0.0:{PORTS['nats']}"
+    told = json.loads(config.read_text())
+    assert (told["listen"], told["http"]) == (f"0.0.0.0:{PORTS['nats']}", "127.0.0.1:8222")
 
 
 def _free_ports(count: int) -> list[int]:
