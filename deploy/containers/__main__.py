@@ -43,6 +43,7 @@ def settle(root: Path = STATE) -> None:
     place.nats.configure(place.listens(place.nats.port), http=f"127.0.0.1:{MONITOR}")
     place.s3.configure()
     _gateway(place, told)
+    place.tls_dir("prometheus")  # for whoever asks for metrics (deploy/observability)
     for data in ("s3", "traces"):
         place.state.folder(data)
     if os.geteuid() == 0:

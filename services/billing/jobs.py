@@ -6,12 +6,16 @@ import logging
 from datetime import timedelta
 from uuid import UUID
 
+from prometheus_client import Counter
+
 from chassis.errors import Refusal
 from services.billing.adapters import Jobs
 from services.billing.domain import Outcome
 from services.billing.repository import Ledger
 
 log = logging.getLogger(__name__)
+STALE = Counter("crafiq_billing_stale_holds", "Holds past their time, by what generation says.", ["outcome"])
+NO_ANSWER, UNDER_WAY, UNHEARD = (STALE.labels(said) for said in ("no answer", "under way", "ended unheard"))
 ASK_AGAIN = timedelta(hours=1)
 
 
@@ -48,6 +52,7 @@ class StaleHolds:
                 try:
                     outcome = await self._jobs.outcome(generation)
                 except Refusal as refusal:
+                    NO_ANSWER.inc()
                     log.warning("generation does not say what became of its jobs: %s", refusal.reason)
                     return asked
                 await self._end(generation, outcome)
@@ -56,6 +61,8 @@ class StaleHolds:
 
     async def _end(self, generation: UUID, outcome: Outcome) -> None:
         if not outcome.ended:
+            UNDER_WAY.inc()
             await self._ledger.postpone(generation, ASK_AGAIN)
         elif await self._ledger.settle(generation, outcome.price):
+            UNHEARD.inc()
             log.info("generations/%s ended unheard: %d credits captured", generation, outcome.price)
