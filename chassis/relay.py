@@ -63,7 +63,7 @@ class Relay:
     """
 
     def __init__(self, db: Database, bus: Client) -> None:
-        self._db, self._bus = db, bus
+        self._db, self._bus, self._caught_up = db, bus, CAUGHT_UP
         self._inbox = ""
         self._after = 0  # where the next attempt begins
         self._aside: dict[int, tuple[int, float]] = {}  # how often refused; not before
@@ -78,7 +78,7 @@ class Relay:
         while True:
             try:
                 await self.flush()
-                CAUGHT_UP.set_to_current_time()
+                self._caught_up.set_to_current_time()
                 pause = 0.0
             except Exception as error:
                 pause = min(max(2 * pause, SHORTEST_PAUSE), LONGEST_PAUSE)
