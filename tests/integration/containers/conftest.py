@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.containers.__main__ import settle, topology
+from deploy.containers.once import settle, topology
 from deploy.containers.place import Containers
 from deploy.local.infra import SERVICES
 from deploy.local.processes import Program

@@ -14,7 +14,7 @@ from check_jsonschema.builtin_schemas import get_builtin_schema
 from pydantic_settings import BaseSettings
 
 from chassis.settings import ServiceSettings
-from deploy.containers.__main__ import ORIGINS, USER
+from deploy.containers.once import ORIGINS, USER
 from deploy.containers.place import PORTS, Containers
 from deploy.local import binaries
 from deploy.local.certs import Certificates

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.containers.__main__ import USER
+from deploy.containers.once import USER
 from deploy.containers.place import GRPC, METRICS
 from deploy.local.infra import SERVICES
 from tests.integration.containers.compose import ROOT, Json, mounts
@@ -37,7 +37,7 @@ print(*sorted(settings.peers))
 SETTLE = """
 import sys
 from pathlib import Path
-from deploy.containers.__main__ import settle
+from deploy.containers.once import settle
 settle(Path(sys.argv[1]))
 """
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from deploy.containers.__main__ import ADMIN, USER, settle
+from deploy.containers.once import ADMIN, USER, settle
 from deploy.containers.place import METRICS, PORTS
 from deploy.local import binaries
 from deploy.local.infra import SERVICES
