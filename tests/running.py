@@ -53,6 +53,7 @@ def started(state: Path) -> Iterator[Running]:
         "PYTHONPATH": f"{ROOT / 'gen'}:{ROOT}",
         # All people of all tests come from one address.
         "CRAFIQ_GATEWAY_LIMIT_FACTOR": "50",
+        "CRAFIQ_TRACE_RATIO": "1",
     }
     with (state / "up.log").open("wb") as log:
         process = subprocess.Popen(

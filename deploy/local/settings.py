@@ -16,7 +16,7 @@ class LauncherSettings(BaseSettings):
 
     `state`: the state folder. `gateway_port`: this port and no other. `gateway_tls_port`: serve HTTPS with
     the development certificate as well. `gateway_limit_factor`: multiplies every rate limit.
-    `env_file`: where the vendors' keys stand.
+    `trace_ratio`: how many of the calls are traced. `env_file`: where the vendors' keys stand.
     """
 
     model_config = SettingsConfigDict(env_prefix="CRAFIQ_", extra="ignore", frozen=True)
@@ -25,6 +25,7 @@ class LauncherSettings(BaseSettings):
     gateway_port: int | None = Field(default=None, ge=1, le=65535)
     gateway_tls_port: int | None = Field(default=None, ge=1, le=65535)
     gateway_limit_factor: int = Field(default=1, ge=1)
+    trace_ratio: float = Field(default=0.1, ge=0, le=1)
     env_file: Path = ROOT / ".env"
 
     def key(self, name: str) -> str | None:

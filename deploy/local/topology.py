@@ -130,7 +130,7 @@ class Topology:
             "CRAFIQ_PEERS": json.dumps(self.peers),
             "CRAFIQ_PUBLIC_URL": self._public_url,
             "CRAFIQ_TRACE_FILE": str(trace),
-            "CRAFIQ_TRACE_RATIO": "0.1",
+            "CRAFIQ_TRACE_RATIO": str(self._settings.trace_ratio),
             "CRAFIQ_LOG_LEVEL": "INFO",
         }
 
