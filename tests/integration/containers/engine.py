@@ -5,8 +5,8 @@ Usage, as root: python -m tests.integration.containers.engine FOLDER
 Each container is a process in a network, a mount and a root folder of its own: the image that the Dockerfile
 makes (`image.py`) on top of this machine's files, written to by nobody, with the volumes, secrets, networks,
 names, user and capabilities that the compose file says, and nothing else. Its conditions, health checks,
-hooks and graces are kept as Compose keeps them. What it can't have is the makers' images: servers are the programs
-of our lock; PostgreSQL is this machine's, because the one of the lock is built without TLS.
+hooks and graces are kept as Compose keeps them. What it can't have is the makers' images: servers are the
+programs of our lock; PostgreSQL is this machine's, because the one of the lock is built without TLS.
 
 When all is up one container says what it can do, the demo runs against the published ports, and everything is
 stopped. Says what happens, a line each.
