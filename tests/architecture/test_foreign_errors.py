@@ -124,7 +124,8 @@ def _origins(tree: ast.AST) -> Iterator[tuple[str, str]]:
     """Names of a file, and the library that each is from."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((each.asname or each.name, each.name.split(".")[0]) for each in node.names)
+            tops = [(each.asname, each.name.split(".")[0]) for each in node.names]
+            yield from ((name or top, top) for name, top in tops)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from ((each.asname or each.name, node.module.split(".")[0]) for each in node.names)
 
