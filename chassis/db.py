@@ -161,6 +161,8 @@ class Transaction(Queries):
         super().__init__(db.clock, db.new_id, db.request_key)
         self._lent = nullcontext(connection)
         self.events: list[Message] = []
+        self.after: list[Callable[[], None]] = []
+        """Called if and when this has committed."""
 
     def _connection(self) -> AbstractAsyncContextManager[Connection]:
         return self._lent
@@ -254,6 +256,8 @@ class Database(Queries):
                 await self._pool.release(connection)
         if tx.events:
             self._committed.set()
+        for call in tx.after:
+            call()
 
     async def create(self, row: SQLModel, *events: Message, request: Request | None = None) -> str | None:
         """One statement, one round trip: the row, its events, and the request that asked for it.

@@ -17,6 +17,7 @@ import uvloop
 from crafiq.identity.v1 import identity_pb2, identity_pb2_grpc
 from cryptography import x509
 from google.protobuf.descriptor import ServiceDescriptor
+from nats.aio.client import Client
 from prometheus_client import Gauge, start_http_server
 from sqlalchemy import MetaData
 
@@ -50,6 +51,7 @@ class Service:
     """
 
     db: Database
+    bus: Client
     address: str
     metrics_port: int
 
@@ -68,6 +70,7 @@ class Service:
         self.revocations = Revocations(self.clock)
         self.tokens = AccessTokens(jwks or self._ask_identity, self.clock, self.revocations)
         self._peers = Peers(settings.peers, settings.tls_dir)
+        self._first: list[Callable[[], Awaitable[object]]] = []
         self._workers: list[Worker] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._subscriptions: list[Subscription] = []
@@ -80,10 +83,10 @@ class Service:
                 stack.callback(telemetry.tracing.stop)
             self.db = await stack.enter_async_context(await self._migrated())
             password, tls_dir = self.settings.nats_password.get_secret_value(), self.settings.tls_dir
-            self._bus = await events.connect(self.settings.nats_url, self.name, password, tls_dir)
-            stack.push_async_callback(events.leave, self._bus)
+            self.bus = await events.connect(self.settings.nats_url, self.name, password, tls_dir)
+            stack.push_async_callback(events.leave, self.bus)
             stack.push_async_callback(self._peers.close)
-            self._relay = Relay(self.db, self._bus)
+            self._relay = Relay(self.db, self.bus)
             around = Surroundings(f"crafiq.{self.name}", self.tokens, self.new_id, self.db.erased)
             self._server = RpcServer(tls_dir, around)
             self.health = self._server.health
@@ -116,6 +119,10 @@ class Service:
         """Consume events."""
         self._subscriptions.extend(subscriptions)
 
+    def first(self, step: Callable[[], Awaitable[object]]) -> None:
+        """Do this before anything is served, heard or done; if it raises, the service does not start."""
+        self._first.append(step)
+
     def every(self, job: jobs.Job) -> None:
         """Run a job when time passes, in one process at a time."""
         self._workers.append(lambda: jobs.keep_running(job, self.db))
@@ -130,8 +137,10 @@ class Service:
 
     async def start(self) -> str:
         """Start workers, metrics and server; answers the address. Raises OSError if a port is taken."""
-        revoked = RevokedSessions(self._bus, self.db, self.revocations)
-        consumers = Consumers(self.name, self.db, self._bus, self._subscriptions)
+        for step in self._first:
+            await step()
+        revoked = RevokedSessions(self.bus, self.db, self.revocations)
+        consumers = Consumers(self.name, self.db, self.bus, self._subscriptions)
         for worker in (self._relay.run, revoked.run, consumers.run, *self._workers):
             self._tasks.append(asyncio.create_task(_kept(worker)))
         self._serve_metrics()

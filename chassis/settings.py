@@ -31,6 +31,12 @@ class ServiceSettings(BaseSettings):
     trace_ratio: float = 0.1
     log_level: str = "INFO"
 
+    ledger_url: str = ""
+    """Where the ledger of tombstones is (S3); `ledger_bucket` in it, read with a pair of keys."""
+    ledger_bucket: str = "crafiq-tombstones"
+    ledger_access_key: SecretStr | None = None
+    ledger_secret_key: SecretStr | None = None
+
     database_url: SecretStr
     nats_password: SecretStr
     request_key: SecretStr

@@ -40,7 +40,11 @@ class Api:
 
     def sign_in_with(self, access_token: str) -> None:
         """Send this token with every call from now on."""
-        self._headers = {"authorization": f"Bearer {access_token}"}
+        self.send("authorization", f"Bearer {access_token}")
+
+    def send(self, header: str, value: str) -> None:
+        """Send this header with every call from now on."""
+        self._headers[header] = value
 
     async def call(self, method: str, path: str, body: Json | None = None) -> Json:
         """Call and answer the JSON; raises ApiRefused with the gateway's own sentence."""
@@ -55,6 +59,14 @@ class Api:
             if answer.status >= 400:
                 raise ApiRefused(f"{method} {path}", answer.status, parsed)
             return parsed
+
+    async def text(self, path: str) -> str:
+        """The body of a GET as it is; raises ApiRefused."""
+        async with self._http.get(f"{self._gateway}{path}", headers=self._headers) as answer:
+            body = await answer.text()
+            if answer.status >= 400:
+                raise ApiRefused(f"GET {path}", answer.status, json.loads(body or "{}"))
+            return body
 
     async def get(self, path: str) -> Json:
         """GET."""

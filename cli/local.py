@@ -13,12 +13,15 @@ from typing import Any, Self
 from uuid import uuid4
 
 import asyncpg
+import grpc.aio
 import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from chassis.clock import Clock
 from chassis.db import Database
+from chassis.rpc.client import open_channel
+from deploy.local.certs import Certificates
 from deploy.local.state import StateFolder
 
 SECONDS = 5.0  # to connect
@@ -76,6 +79,17 @@ class Local:
             yield client
         finally:
             await client.close()
+
+    @asynccontextmanager
+    async def channel(self, service: str) -> AsyncIterator[grpc.aio.Channel]:
+        """A service's own door, opened with the operator's certificate. Raises NotUpError."""
+        running = json.loads(self.state.processes.read_text(encoding="utf-8"))
+        port = next((each["port"] for each in running if each["name"] == service), None)
+        if port is None:
+            raise NotUpError(f"{service} does not run: `make status` shows what does.")
+        tls = Certificates(self.state).folder("operator")
+        async with open_channel(f"127.0.0.1:{port}", tls, service) as channel:
+            yield channel
 
 
 def print_table(rows: Sequence[tuple[str, ...]], left: int) -> None:

@@ -43,7 +43,7 @@ def standard(metadata: MetaData) -> None:
     subjects = metadata.info["subjects"]
     if subjects == SUBJECTS:
         Table("subjects", metadata, _account(primary_key=True), _when("since"))
-    Table("tombstones", metadata, _account(primary_key=True), _when("erased_at"))
+    _erasures(metadata)
     _messages(metadata)
     Table(
         "requests",
@@ -67,6 +67,21 @@ def standard(metadata: MetaData) -> None:
 
 def _account(**options: Any) -> Column[Any]:
     return _plain("account", Uuid, "accounts/{uuid}: only rows that refer to it say who", **options)
+
+
+def _erasures(metadata: MetaData) -> None:
+    Table("tombstones", metadata, _account(primary_key=True), _when("erased_at"))
+    Table(
+        "erasures",
+        metadata,
+        _account(primary_key=True),
+        _plain("erasure", Uuid, "the case's id; nothing in it says whose it was"),
+        _when("deleted_at", "when the account was deleted"),
+        _when("rows_gone_at", "when no row was left", nullable=True),
+        _plain("tries", Integer, "how often it did not get through"),
+        _when("due", "when it is tried again; until then somebody is at it", index=True),
+        _plain("cause", Text, "a constant: why it did not get through"),
+    )
 
 
 def _messages(metadata: MetaData) -> None:

@@ -27,6 +27,17 @@ class OpenAISettings(SandboxSettings):
     openai_api_key: SecretStr = Field(min_length=8)
 
 
+class StripeSettings(SandboxSettings):
+    """`crafiq_stripe_api_key`: the one key that is accepted.
+
+    `CRAFIQ_SANDBOX_STRIPE_FILE`: where everything stands between two runs, as Stripe does not forget;
+    without it, it is gone with the process.
+    """
+
+    stripe_api_key: SecretStr = Field(min_length=8)
+    sandbox_stripe_file: Path | None = None
+
+
 class SmtpSettings(SandboxSettings):
     """`CRAFIQ_SANDBOX_SMTP_LISTEN`: host:port of SMTP.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -90,6 +91,21 @@ class Tokens:
     async def jwks(self) -> bytes:
         """The public keys as JSON."""
         return json.dumps(KeySet([self.key]).as_dict(private=False)).encode()
+
+
+def free_port() -> int:
+    """A port on loopback that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def signing_key(folder: Path, kid: str) -> Path:
+    """A fresh ES256 key as a service reads it: `<kid>.pem` in a folder."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{kid}.pem"
+    path.write_bytes(ECKey.generate_key("P-256", private=True).as_pem(private=True))
+    return path
 
 
 class Announced:

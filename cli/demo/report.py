@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
+from cli.demo.leaving import FATES, Left
+from cli.demo.progress import Progress
 from cli.demo.story import Made, Seen
 
 STYLE = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
@@ -85,8 +87,41 @@ def _credits(seen: Seen) -> str:
     )
 
 
-def write(seen: Seen, out: Path, seconds: float, timings: list[tuple[str, float]]) -> Path:
-    """Write `report.html` into `out` and answer its path. `seconds` is the whole demo's time."""
+def _left(left: Left) -> str:
+    plan: list[list[object]] = [
+        [
+            FATES[bucket["fate"]],
+            bucket.get("until", "")[:10],
+            ", ".join(f"{each['category']} {each['count']}" for each in bucket["counts"]),
+            bucket["policyText"] or bucket["ground"],
+        ]
+        for bucket in left.plan["buckets"]
+    ]
+    steps: list[list[object]] = [[f"{at:.2f}", who, what] for at, who, what in left.progress]
+    holders: list[list[object]] = [
+        [
+            holder["holder"],
+            sum(line["foundBefore"] for line in holder["data"]),
+            sum(line["leftNow"] for line in holder["data"]),
+            holder["verified"],
+        ]
+        for holder in left.receipt["holders"]
+    ]
+    kept: list[list[object]] = [
+        [each["category"], each["until"][:10], each["ground"]] for each in left.receipt["retained"]
+    ]
+    return (
+        f"<h2>What deleting would do</h2>{_table(['Fate', 'Until', 'What', 'The policy says'], plan)}"
+        f"<h2>The deletion</h2>{_table(['Seconds', 'Holder', 'State'], steps)}"
+        f"<h2>The receipt</h2>{_table(['Holder', 'Found before', 'Left now', 'Verified (UTC)'], holders)}"
+        f"<br>{_table(['Kept', 'Until', 'Why'], kept)}"
+        f"<h2>Afterwards</h2>{_table(['Asked for', 'Answer'], [list(each) for each in left.gone])}"
+    )
+
+
+def write(seen: Seen, left: Left, out: Path, progress: Progress) -> Path:
+    """Write `report.html` into `out` and answer its path."""
+    seconds, timings = progress.seconds, progress.timings
     pictures = sum(len(made.files) for made in seen.made)
     paid = seen.balances[-1][1]["settled"]
     cards = [(pictures, "pictures made"), (paid, "credits paid"), (f"{seconds:.1f} s", "in all"),
@@ -103,6 +138,7 @@ Account <code>{escape(seen.account)}</code></p>
 {"".join(_made(made) for made in seen.made)}
 <h2>Who received what</h2>{_egress(seen)}
 <h2>Credits</h2>{_credits(seen)}
+{_left(left)}
 <h2>Time</h2>{_table(["Step", "Seconds"], [[title, f"{took:.2f}"] for title, took in timings])}
 </body></html>"""
     path = out / "report.html"

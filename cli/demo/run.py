@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 
 from cli.api import Api, ApiRefused
-from cli.demo import report
+from cli.demo import leaving, report
 from cli.demo.progress import Progress
 from cli.demo.story import STEPS, DemoFailed, Story
 
@@ -87,17 +87,19 @@ async def _endpoints(state: Path) -> dict[str, str] | None:
 
 async def _tell(endpoints: dict[str, str], state: Path, file: Path, prompt: str) -> int:
     out = state / "demo" / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    progress = Progress(STEPS)
+    progress = Progress(STEPS + leaving.STEPS)
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout) as http:
-        story = Story(Api(http, endpoints["gateway"]), endpoints["inbox"], out, progress)
+        api = Api(http, endpoints["gateway"])
+        story = Story(api, endpoints["inbox"], out, progress)
         try:
             seen = await story.run(file, prompt)
+            left = await leaving.Leaving(api, story.password, out, progress).run(seen)
         except (ApiRefused, DemoFailed, aiohttp.ClientError, TimeoutError) as failure:
             print(f"\nThe demo stopped: {str(failure) or type(failure).__name__}", file=sys.stderr)
             print(f"Logs: {state / 'logs'}", file=sys.stderr)
             return 1
-    page = report.write(seen, out, progress.seconds, progress.timings)
+    page = report.write(seen, left, out, progress)
     print(f"\nEverything happened, in {progress.seconds:.1f} s.")
     print(f"  Pictures  {out}\n  Report    {page}\n  Logs      {state / 'logs'}")
     return 0

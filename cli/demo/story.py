@@ -69,8 +69,9 @@ class Story:
         self._inbox = inbox
         self._out = out
         self._progress = progress
-        self._email = f"demo-{secrets.token_hex(4)}@example.com"
-        self._password = secrets.token_urlsafe(PASSWORD_BYTES)
+        self._name = f"demo-{secrets.token_hex(4)}"
+        self._email = f"{self._name}@example.com"
+        self.password = secrets.token_urlsafe(PASSWORD_BYTES)
 
     async def run(self, file: Path, prompt: str) -> Seen:
         """The whole story; raises DemoFailed or ApiRefused at the first thing that did not happen."""
@@ -93,7 +94,8 @@ class Story:
             answer = await self._api.post(
                 "/v1/accounts",
                 email=self._email,
-                password=self._password,
+                password=self.password,
+                username=self._name,
                 displayName="Demo Person",
                 isAdult=True,
                 acceptedPolicyVersion=policy["policyVersion"],
@@ -124,7 +126,7 @@ class Story:
 
     async def _sign_in(self, seen: Seen) -> None:
         with self._progress.step("Sign in") as step:
-            session = await self._api.post("/v1/sessions", email=self._email, password=self._password)
+            session = await self._api.post("/v1/sessions", email=self._email, password=self.password)
             self._api.sign_in_with(session["accessToken"])
             seen.account = session["account"]
             me = await self._api.get("/v1/accounts/me")

@@ -32,6 +32,7 @@ def settle(root: Path = STATE) -> None:
     for name in SERVICES:
         told.service(name)
     told.sandbox_openai()
+    told.sandbox_stripe()
     told.sandbox_smtp()
     _ = place.postgres.admin_dsn  # its password, and the server's certificate
     place.nats.configure(place.listens(place.nats.port), http=f"127.0.0.1:{MONITOR}")
@@ -63,7 +64,7 @@ def _gateway(place: Containers, told: Topology) -> None:
 
 def _all_but_data(root: Path) -> Iterator[Path]:
     """Everything here and the folders of data, but not what is in them."""
-    data = {root / "nats" / "data", root / "s3", root / "traces"}
+    data = {root / "nats" / "data", *(root / name for name in ("s3", "traces", "peppers", "stripe"))}
     for folder, folders, files in os.walk(root):
         yield Path(folder)
         if Path(folder) in data:

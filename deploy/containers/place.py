@@ -15,7 +15,15 @@ from deploy.local.state import StateFolder
 
 STATE = Path("/state")
 """A container sees its own parts of the state folder, at the same paths as all others."""
-PORTS = {"nats": 4222, "s3": 8333, "openai": 8000, "smtp": 1025, "inbox": 8025, "gateway": 8080}
+PORTS = {
+    "nats": 4222,
+    "s3": 8333,
+    "openai": 8000,
+    "stripe": 8001,
+    "smtp": 1025,
+    "inbox": 8025,
+    "gateway": 8080,
+}
 GRPC, METRICS, POSTGRES = 50051, 9464, 5432
 # A presigned URL is used from outside and from inside, and its host is signed: this name means this
 # machine outside (RFC 6761, section 6.3), and is what the storage container is called inside.
@@ -31,7 +39,7 @@ class Containers:
         self._certificates = Certificates(self.state)
         self.postgres = Databases(self.secrets, SERVICES, self._database)
         self.nats = Nats(self.state, self.secrets, self.tls_dir("nats"), PORTS["nats"], SERVICES, host="nats")
-        self.s3 = Seaweed(self.state, self.secrets, self._certificates, PORTS, host=S3_HOST)
+        self.s3 = Seaweed(self.state, self.secrets, self._certificates, PORTS, SERVICES, host=S3_HOST)
 
     def tls_dir(self, process: str) -> Path:
         """Certificate and key of a process, made or renewed if they have to be."""

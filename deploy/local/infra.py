@@ -89,7 +89,7 @@ class Infra:
         nats_tls = self.certificates.folder("nats")
         self.nats = Nats(self.state, self.secrets, nats_tls, self.ports.take("nats"), SERVICES)
         ports = {name: self.port(name) for name in seaweed.PORTS}
-        self.s3 = seaweed.Seaweed(self.state, self.secrets, self.certificates, ports)
+        self.s3 = seaweed.Seaweed(self.state, self.secrets, self.certificates, ports, SERVICES)
 
     async def start(self) -> None:
         """Start the servers, side by side, and make in them what services expect."""

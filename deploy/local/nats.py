@@ -19,6 +19,8 @@ from deploy.local.secret_files import SecretFiles, key
 from deploy.local.state import StateFolder, write_private
 
 ADMIN = "admin"
+PURGES = "privacy"
+"""Who removes everything about a person from the bus."""
 MAX_AGE = timedelta(days=7)
 DUPLICATE_WINDOW = timedelta(minutes=10)
 
@@ -44,6 +46,7 @@ def permissions(service: str) -> dict[str, object]:
         "$JS.API.DIRECT.GET.>",
         f"$JS.ACK.*.{service}.>",
         "$JS.FC.>",
+        *(["$JS.API.STREAM.PURGE.*"] if service == PURGES else []),
     ]
     return {"publish": {"allow": publish}, "subscribe": {"allow": [f"_INBOX_{service}.>"]}}
 

@@ -1,4 +1,4 @@
-"""S3 by SeaweedFS: three buckets, encrypted at rest with a key from outside, a credential for assets."""
+"""S3 by SeaweedFS: buckets, encrypted at rest with a key from outside, and the ledger of tombstones."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from deploy.local.state import StateFolder, write_private
 
 QUARANTINE, LIBRARY, PUBLIC = "crafiq-quarantine", "crafiq-library", "crafiq-public"
 BUCKETS = (QUARANTINE, LIBRARY, PUBLIC)
+LEDGER = "crafiq-tombstones"
+LEDGER_WRITER, LEDGER_WRITES = "privacy", ("Write", "PutObjectRetention")
 LISTENERS = ("master", "volume", "filer", "s3", "admin")
 
 
@@ -50,10 +52,11 @@ class Seaweed:
         secrets: SecretFiles,
         certificates: Certificates,
         ports: Mapping[str, int],
+        services: Sequence[str],
         host: str = "127.0.0.1",
     ) -> None:
         self._state, self._secrets, self._certificates = state, secrets, certificates
-        self._ports, self.port = ports, ports["s3"]
+        self._services, self._ports, self.port = services, ports, ports["s3"]
         self._place = f"{host}:{self.port}"
         self.url = f"http://{self._place}"
 
@@ -61,6 +64,10 @@ class Seaweed:
     def credentials(self) -> Credentials:
         """What assets uses: its own buckets and nothing else."""
         return self._credentials("assets")
+
+    def credentials_of(self, service: str) -> Credentials:
+        """What a service uses: all read the ledger, privacy writes it, assets has its own buckets."""
+        return self._credentials(service)
 
     @property
     def admin_credentials(self) -> Credentials:
@@ -102,6 +109,8 @@ class Seaweed:
             if bucket not in there:
                 client.make_bucket(bucket)
                 client.set_bucket_encryption(bucket, SSEConfig(Rule.new_sse_s3_rule()))
+        if LEDGER not in there:
+            client.make_bucket(LEDGER, object_lock=True)
 
     def _options(self, origins: Sequence[str]) -> list[str]:
         sockets = self._state.runtime
@@ -144,11 +153,11 @@ class Seaweed:
         return [f'[grpc]\nca = "{tls / "ca.crt"}"\n', *(f"[grpc.{part}]\n{pair}" for part in parts)]
 
     def _identities(self) -> dict[str, object]:
-        allowed = [f"{verb}:{bucket}" for bucket in BUCKETS for verb in ("Read", "Write", "List", "Tagging")]
+        services = [_identity(name, self.credentials_of(name), _allowed_to(name)) for name in self._services]
         return {
             "identities": [
                 _identity("admin", self.admin_credentials, ["Admin"]),
-                _identity("assets", self.credentials, allowed),
+                *services,
                 # Whoever says nothing reads what is public, if the key is known; nobody lists it.
                 {"name": "anonymous", "actions": [f"Read:{PUBLIC}"]},
             ]
@@ -157,6 +166,14 @@ class Seaweed:
     def _credentials(self, name: str) -> Credentials:
         access = self._secrets.get("s3", f"{name}_access_key", lambda: f"crafiq-{name}")
         return Credentials(access, self._secrets.get("s3", f"{name}_secret_key"))
+
+
+def _allowed_to(service: str) -> list[str]:
+    ledger = ["Read", "List", *(LEDGER_WRITES if service == LEDGER_WRITER else [])]
+    allowed = [f"{verb}:{LEDGER}" for verb in ledger]
+    if service == "assets":
+        allowed += [f"{verb}:{bucket}" for bucket in BUCKETS for verb in ("Read", "Write", "List", "Tagging")]
+    return allowed
 
 
 def _identity(name: str, keys: Credentials, actions: list[str]) -> dict[str, object]:

@@ -23,6 +23,7 @@ from deploy.local.settings import ROOT, LauncherSettings
 from deploy.local.state import StateFolder, write_private
 
 OPENAI_URL = "https://api.openai.com/v1"
+STRIPE_URL = "https://api.stripe.com"
 SMTP_USER = "crafiq"
 MAIL_FROM = "Crafiq <hello@crafiq.example>"
 
@@ -58,9 +59,11 @@ class Topology:
         take = infra.port
         self.services = {name: take(name) for name in SERVICES}
         self.metrics = {name: take(f"{name}.metrics") for name in SERVICES}
-        self.openai, self.smtp, self.inbox = take("openai"), take("smtp"), take("inbox")
+        self.openai, self.stripe = take("openai"), take("stripe")
+        self.smtp, self.inbox = take("smtp"), take("inbox")
         secret = infra.secrets.get
         self._sandbox_key = secret("sandbox-openai", "crafiq_openai_api_key", _sandbox_key)
+        self._stripe_key = secret("sandbox-stripe", "crafiq_stripe_api_key", _sandbox_stripe_key)
         self._smtp_password = secret("sandbox-smtp", "crafiq_smtp_password")
         self._inbox_token = secret("sandbox-smtp", "crafiq_inbox_token")
 
@@ -79,9 +82,20 @@ class Topology:
         """The key of the real vendor, if there is one."""
         return self._settings.key("OPENAI_API_KEY")
 
+    @property
+    def stripe_key(self) -> str | None:
+        """The key of Stripe itself, if there is one."""
+        return self._settings.key("STRIPE_API_KEY")
+
     def service(self, name: str) -> Program:
         """How a service is run."""
-        specific = {"identity": self._identity, "assets": self._assets, "generation": self._generation}
+        specific = {
+            "identity": self._identity,
+            "assets": self._assets,
+            "generation": self._generation,
+            "billing": self._billing,
+            "privacy": self._privacy,
+        }
         self._common_secrets(name)
         return Program(
             name=name,
@@ -95,6 +109,11 @@ class Topology:
     def sandbox_openai(self) -> Program:
         """How the stand-in for OpenAI is run."""
         return self._sandbox("openai", self.openai)
+
+    def sandbox_stripe(self) -> Program:
+        """How the stand-in for Stripe is run; it remembers from run to run, as billing does."""
+        file = self._infra.state.folder("stripe") / "stripe.json"
+        return self._sandbox("stripe", self.stripe, CRAFIQ_SANDBOX_STRIPE_FILE=str(file))
 
     def sandbox_smtp(self) -> Program:
         """How the mailbox is run that all mail ends in."""
@@ -129,6 +148,8 @@ class Topology:
             "CRAFIQ_NATS_URL": self._infra.nats.url,
             "CRAFIQ_PEERS": json.dumps(self.peers),
             "CRAFIQ_PUBLIC_URL": self._public_url,
+            "CRAFIQ_LEDGER_URL": self._infra.s3.url,
+            "CRAFIQ_LEDGER_BUCKET": seaweed.LEDGER,
             "CRAFIQ_TRACE_FILE": str(trace),
             "CRAFIQ_TRACE_RATIO": str(self._settings.trace_ratio),
             "CRAFIQ_LOG_LEVEL": "INFO",
@@ -138,13 +159,18 @@ class Topology:
         self._infra.secrets.put(name, "crafiq_database_url", self._infra.postgres.dsn(name))
         self._infra.secrets.put(name, "crafiq_nats_password", self._infra.nats.password(name))
         self._infra.secrets.get(name, "crafiq_request_key", key)
+        keys = self._infra.s3.credentials_of(name)
+        self._infra.secrets.put(name, "crafiq_ledger_access_key", keys.access)
+        self._infra.secrets.put(name, "crafiq_ledger_secret_key", keys.secret)
 
     def _identity(self) -> Mapping[str, str]:
         self._infra.secrets.get("identity", "crafiq_token_key", key)
         self._infra.secrets.put("identity", "crafiq_smtp_password", self._smtp_password)
-        self._signing_key()
+        self._signing_key("identity", "signing")
         host, _, port = self._infra.reached("sandbox-smtp", self.smtp).rpartition(":")
         return {
+            # Neither with the databases nor with what is backed up of them.
+            "CRAFIQ_PEPPER_DIR": str(self._infra.state.folder("peppers")),
             "CRAFIQ_SMTP_HOST": host,
             "CRAFIQ_SMTP_PORT": port,
             "CRAFIQ_SMTP_USER": SMTP_USER,
@@ -170,9 +196,18 @@ class Topology:
             "CRAFIQ_OPENAI_SANDBOX": "false" if real else "true",
         }
 
-    def _signing_key(self) -> None:
-        """The key of access tokens: PKCS8 PEM of an EC P-256 key, the file named for its key id."""
-        folder = self._infra.state.folder("secrets", "identity", "signing")
+    def _billing(self) -> Mapping[str, str]:
+        real, sandbox = self.stripe_key, self._infra.reached("sandbox-stripe", self.stripe)
+        self._infra.secrets.put("billing", "crafiq_stripe_api_key", real or self._stripe_key)
+        return {"CRAFIQ_STRIPE_URL": STRIPE_URL if real else f"http://{sandbox}"}
+
+    def _privacy(self) -> Mapping[str, str]:
+        self._signing_key("privacy", "receipts")
+        return {}
+
+    def _signing_key(self, service: str, name: str) -> None:
+        """A key that something is signed with: PKCS8 PEM, EC P-256, the file named for its key id."""
+        folder = self._infra.state.folder("secrets", service, name)
         if not any(folder.glob("*.pem")):
             made = ec.generate_private_key(ec.SECP256R1()).private_bytes(
                 serialization.Encoding.PEM,
@@ -184,3 +219,7 @@ class Topology:
 
 def _sandbox_key() -> str:
     return f"sk-sandbox-{password()}"
+
+
+def _sandbox_stripe_key() -> str:
+    return f"sk_test_sandbox{password()}"

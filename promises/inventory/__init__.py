@@ -16,7 +16,7 @@ The foreign key to the subject (`fk_<table>_subject`), the CHECK of an anonymise
 (`ck_<table>_anonymous`) and those of enums (`ck_<table>_<column>`) are generated, never written.
 """
 
-from promises.inventory.checks import check, describe
+from promises.inventory.checks import RETAINED, UNTIL, check, describe
 from promises.inventory.declarations import (
     ACCOUNT,
     ANONYMISE,
@@ -43,7 +43,9 @@ __all__ = [
     "ANONYMISE",
     "DELETE",
     "RETAIN",
+    "RETAINED",
     "SUBJECTS",
+    "UNTIL",
     "Base",
     "Basis",
     "Category",

@@ -24,6 +24,8 @@ from promises.inventory.declarations import ANONYMISE, DELETE, RETAIN, Declarati
 
 TYPES = (Uuid, Text, BigInteger, Integer, Boolean, DateTime, Date, JSONB, LargeBinary)
 RETAINED = "retained_"
+UNTIL = "until"
+"""The column of a retained row that says when it ends."""
 
 
 def check(metadata: MetaData) -> list[str]:
@@ -72,6 +74,10 @@ def _deleted(table: Table, personal: dict[str, Declaration]) -> Iterator[str]:
             yield f"{table.name}.{name} is declared ANONYMISE in a table that is deleted with its person."
         if declaration.erase is RETAIN and name not in kept:
             yield f"{table.name}.{name} is to be retained, and {RETAINED}{table.name}.{name} does not exist."
+        if declaration.erase is RETAIN and declaration.afterwards is None:
+            yield f"{table.name}.{name} is to be retained: say `afterwards`, how long and why."
+    if len({d.afterwards for d in personal.values() if d.erase is RETAIN}) > 1:
+        yield f"{table.name}: one row can't be retained until two dates."
 
 
 def _anonymised(table: Table, personal: dict[str, Declaration]) -> Iterator[str]:
@@ -88,6 +94,8 @@ def _ownerless(table: Table, personal: dict[str, Declaration]) -> Iterator[str]:
             yield f"{table.name}.{name} is personal, and the table has no subject."
         elif declaration.keep.at_most is None:
             yield f"{table.name}.{name} is retained for ever: say until when and on which ground."
+    if personal and UNTIL not in table.columns:
+        yield f"{table.name} has no `{UNTIL}`: nothing would say when a row ends."
     if personal and not table.name.startswith(RETAINED):
         yield f"{table.name} keeps personal data without a subject: such a table is named {RETAINED}<table>."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -66,10 +66,15 @@ DELETE, ANONYMISE, RETAIN = Erase.DELETE, Erase.ANONYMISE, Erase.RETAIN
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """How long it is kept: a sentence's end, and the longest time if there is one."""
+    """How long it is kept: a sentence's end, and the longest time if there is one.
+
+    With `months`, it ends that many months after the first day of the month in which it began: what
+    is kept under a pepper of the month ends with the pepper.
+    """
 
     rule: str
     at_most: timedelta | None = None
+    months: int = 0
 
     @classmethod
     def days(cls, number: int) -> Keep:
@@ -86,19 +91,35 @@ class Keep:
         """As long as a law demands: `Keep.law("HGB § 257", timedelta(days=3653))`."""
         return cls(f"as {ground} demands", duration)
 
+    @classmethod
+    def by_month(cls, ground: str, months: int) -> Keep:
+        """Until the first day of a month: six months from any day in May are over on 1 November."""
+        return cls(ground, timedelta(days=31 * months), months)
+
+    def ends(self, begun: datetime) -> datetime | None:
+        """When what was begun to be kept then is kept no more; None if no time is set."""
+        if self.months:
+            years, month = divmod(begun.month - 1 + self.months, 12)
+            return datetime(begun.year + years, month + 1, 1, tzinfo=UTC)
+        return None if self.at_most is None else begun + self.at_most
+
 
 ACCOUNT = Keep("while the account lives")
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a column holds about a person, why, on which ground, how long, and what erasure does."""
+    """What a column holds about a person, why, on which ground, how long, and what erasure does.
+
+    `afterwards`: how long and why a copy under a pseudonym outlives the person; of what is RETAINed.
+    """
 
     category: Category
     purpose: Purpose
     basis: Basis
     keep: Keep
     erase: Erase
+    afterwards: Keep | None = None
 
     def column(self, sa_type: Any = None, **options: Any) -> Any:
         """A field that carries this; `options` are those of `sqlmodel.Field` (default, index, ...)."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from crafiq.assets.v1 import assets_pb2
+from crafiq.assets.v1.events_pb2 import AccountErased
 from pydantic import SecretStr
 
 from chassis.pages import Pages
@@ -17,10 +18,10 @@ from services.assets.adapters.names import Names
 from services.assets.adapters.renderer import Renderer
 from services.assets.adapters.storage import Places, opened
 from services.assets.adapters.workshop import Workshop
-from services.assets.consumers import Consumers
+from services.assets.consumers import Consumers, Objects
 from services.assets.domain import Row
 from services.assets.handler import Desk, Handler
-from services.assets.jobs import Artist, Sweeper
+from services.assets.jobs import Artist, Blending, Sweeper, shuffled
 from services.assets.repository import Library, Packs, Publications, Renditions, Uploads, Views
 
 
@@ -52,11 +53,12 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Desk]:
             settings.public_url, pages, service.clock, service.new_id,
         )  # fmt: skip
         service.offer(assets_pb2.DESCRIPTOR.services_by_name["AssetsService"], Handler(desk))
-        keep_promises(service)
+        keep_promises(service, AccountErased, [Objects(library, storage)])
         service.listen(Consumers().subscriptions())
         sweeper = Sweeper(uploads, library, publications, storage, service.clock)
         artist = Artist(renditions, library, storage, Renderer())
-        for job in (*sweeper.jobs(), *artist.jobs()):
+        blending = Blending(publications, storage, service.clock, service.new_id, shuffled)
+        for job in (*sweeper.jobs(), *artist.jobs(), blending.job()):
             service.every(job)
         for worker in (views.run, *[artist.run] * settings.drawn):
             service.background(worker)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+from uuid import UUID
 
 from crafiq.generation.v1 import events_pb2 as generation
 from crafiq.identity.v1 import events_pb2 as identity
+from crafiq.promises.v1.promises_pb2 import ANONYMISED
 from prometheus_client import Counter
 
 from chassis.consumers import Subscription
 from chassis.db import Transaction
 from chassis.events import account_of
 from promises import subjects
+from promises.erasing import Beyond
+from promises.shares import Share
 from services.billing.domain import Gift, HoldState, HoldUnknown, id_of
 from services.billing.repository import Ledger
 
@@ -36,10 +40,10 @@ class Consumers:
         ]
 
     async def on_account_verified(self, tx: Transaction, event: identity.AccountVerified) -> None:
-        """Open the wallet with the first credits, once."""
+        """Open the wallet with the first credits, once; without, for who had an account a while ago."""
         account = account_of(event)
         if await subjects.begin(tx, account):
-            await self._ledger.open(tx, account, self._welcome)
+            await self._ledger.open(tx, account, Gift(0) if event.returning else self._welcome)
 
     async def on_generation_succeeded(self, tx: Transaction, event: generation.GenerationSucceeded) -> None:
         """Capture the price of what was delivered, never more than was held, and release the rest.
@@ -70,3 +74,15 @@ class Consumers:
         if hold.state is HoldState.RELEASED and event.credits > 0:
             UNPAID.inc()
             log.warning("%s delivered after its hold was given back", event.generation)
+
+
+class Books(Beyond):
+    """The ledger of a person whose wallet goes: it stays, as nobody's."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def found(self, account: UUID, erasure: UUID | None) -> list[Share]:
+        """How many entries there are, as long as anything says whose they are."""
+        entries = 0 if erasure else await self._ledger.size(account)
+        return [Share("PAYMENT", ANONYMISED, entries)]

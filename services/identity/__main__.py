@@ -9,35 +9,25 @@ from pathlib import Path
 from secrets import token_bytes
 
 from crafiq.identity.v1 import identity_pb2
-from pydantic import SecretStr
+from crafiq.identity.v1.events_pb2 import AccountErased
 
 from chassis.clock import Clock
 from chassis.pages import Pages
 from chassis.service import Service, main
-from chassis.settings import ServiceSettings
 from promises.standing import keep_promises
+from services.identity.adapters.erasures import Erasures
 from services.identity.adapters.passwords import Passwords
+from services.identity.adapters.peppers import Peppers
 from services.identity.adapters.policies import Policies
 from services.identity.adapters.signing import SigningKeys
 from services.identity.adapters.smtp import Mailer, SmtpServer
-from services.identity.consumers import Consumers
+from services.identity.consumers import Consumers, Remembering
 from services.identity.domain import Row
 from services.identity.domain.secrets import Secrets
 from services.identity.handler import Handler, Kit
 from services.identity.jobs.postman import Postman
 from services.identity.jobs.sweeps import sweeps
-
-
-class Settings(ServiceSettings):
-    """Mail goes to `smtp_host:smtp_port` from `mail_from`, over TLS unless that is this machine;
-    `token_key`, hex of 32 bytes, keys the hashes of refresh tokens and mailed tokens."""
-
-    smtp_host: str
-    smtp_port: int
-    smtp_user: str | None = None
-    smtp_password: SecretStr | None = None
-    mail_from: str = "Crafiq <no-reply@crafiq.ai>"
-    token_key: SecretStr
+from services.identity.settings import Settings
 
 
 def compose(service: Service, settings: Settings, keys: SigningKeys) -> None:
@@ -45,6 +35,8 @@ def compose(service: Service, settings: Settings, keys: SigningKeys) -> None:
     login = (settings.smtp_user, settings.smtp_password)
     server = SmtpServer(settings.smtp_host, settings.smtp_port, settings.mail_from, *login)
     postman = Postman(service.db, service.clock, Mailer(server, service.clock), settings.public_url)
+    peppers = Peppers(settings.pepper_dir, service.clock, token_bytes)
+    others = {name: service.peer(name) for name in settings.peers if name != service.name}
     kit = Kit(
         db=service.db,
         clock=service.clock,
@@ -55,12 +47,14 @@ def compose(service: Service, settings: Settings, keys: SigningKeys) -> None:
         passwords=Passwords(),
         keys=keys,
         policies=Policies(service.peer("privacy"), service.clock),
+        erasures=Erasures(others),
+        promises=keep_promises(service, AccountErased, [Remembering(service.db, peppers)]),
+        peppers=peppers,
         post=postman.wake,
     )
     service.offer(identity_pb2.DESCRIPTOR.services_by_name["IdentityService"], Handler(kit))
-    keep_promises(service)
     service.listen(Consumers().subscriptions())
-    for job in sweeps(service.db, service.clock):
+    for job in sweeps(service.db, service.clock, peppers):
         service.every(job)
     service.background(postman.run)
     service.background(keys.keep_fresh)

@@ -4,27 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC
+from typing import Any
 from uuid import UUID
 
+from crafiq.assets.v1 import events_pb2 as assets
+from crafiq.billing.v1 import events_pb2 as billing
+from crafiq.generation.v1 import events_pb2 as generation
 from crafiq.identity.v1 import events_pb2 as identity
+from crafiq.privacy.v1 import events_pb2 as privacy
+from crafiq.promises.v1 import promises_pb2
 
 from chassis.consumers import Subscription
 from chassis.db import Transaction
 from chassis.events import account_of
 from promises import subjects
+from promises.erasing import Beyond, Wanted
+from promises.retention import TOMBSTONES
+from promises.shares import Share
 from services.privacy.domain import Acceptance, DocumentKind, Manner, PairUnknown
-from services.privacy.repository import Acceptances, Documents
+from services.privacy.repository import Acceptances, Documents, Erasures
+
+ERASED = {
+    "identity": identity.AccountErased,
+    "assets": assets.AccountErased,
+    "generation": generation.AccountErased,
+    "billing": billing.AccountErased,
+    "privacy": privacy.AccountErased,
+}
+"""What each holder says when it has erased somebody."""
+TOMBSTONE_GROUND = (
+    "so that a restored backup brings nothing back: the account's number, which nothing resolves any more"
+)
 
 
 class Consumers:
-    """Keeps what was accepted at sign-up."""
+    """Keeps what was accepted at sign-up; notes who has erased. `hear` is told of news of an erasure."""
 
-    def __init__(self, documents: Documents, acceptances: Acceptances, new_id: Callable[[], UUID]) -> None:
+    def __init__(
+        self,
+        documents: Documents,
+        acceptances: Acceptances,
+        erasures: Erasures,
+        new_id: Callable[[], UUID],
+        hear: Callable[[UUID], None],
+    ) -> None:
         self._documents, self._acceptances, self._new_id = documents, acceptances, new_id
+        self._erasures, self._hear = erasures, hear
 
     def subscriptions(self) -> list[Subscription]:
         """Who is listened to."""
-        return [Subscription("identity", identity.AccountVerified, self.on_account_verified)]
+        return [
+            Subscription("identity", identity.AccountVerified, self.on_account_verified),
+            *(Subscription(holder, event, self.on_account_erased) for holder, event in ERASED.items()),
+        ]
+
+    async def on_account_erased(self, tx: Transaction, event: Any) -> None:
+        """A holder says that it is done: look into it."""
+        erasure, holder = UUID(event.erasure.rpartition("/")[2]), event.DESCRIPTOR.full_name.split(".")[1]
+        if await self._erasures.answered(tx, erasure, holder):
+            tx.after.append(lambda: self._hear(erasure))
 
     async def on_account_verified(self, tx: Transaction, event: identity.AccountVerified) -> None:
         """Note the pair that was accepted, with the hashes of both texts, once.
@@ -50,3 +88,22 @@ class Consumers:
             manner=Manner.SIGN_UP,
         )
         await self._acceptances.add(tx, acceptance)
+
+
+class Opening(Beyond):
+    """What happens in privacy besides its rows' going: the case begins."""
+
+    def __init__(self, erasures: Erasures, holders: list[str], hear: Callable[[UUID], None]) -> None:
+        self._erasures, self._holders, self._hear = erasures, holders, hear
+
+    async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> None:
+        """The account is gone. A case that this database lost in a restore is opened again."""
+        await self._erasures.begin(tx, wanted, self._holders)
+        tx.after.append(lambda: self._hear(wanted.erasure))
+
+    async def found(self, _account: UUID, erasure: UUID | None) -> list[Share]:
+        """The tombstones, of which the plan has to speak."""
+        if erasure is not None:
+            return []
+        until = self._erasures.db.clock.now() + TOMBSTONES
+        return [Share("ACCOUNT", promises_pb2.RETAINED_UNTIL, 1, TOMBSTONE_GROUND, until)]

@@ -11,6 +11,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,6 +26,7 @@ import minio.error
 import nats.errors
 import nats.js.errors
 import pytest
+import stripe
 import urllib3.exceptions
 from argon2.exceptions import InvalidHashError, VerificationError
 from crafiq.billing.v1 import billing_pb2  # ours, generated
@@ -38,16 +40,20 @@ from chassis.errors import Aborted, NotFound, Refusal, SubjectUnknown, Unavailab
 from chassis.rpc import validation
 from chassis.rpc.statuses import KINDS, refusal_of, status_of, trailers
 from chassis.rpc.tokens import AccessTokens, Revocations
+from promises.ledger import LedgerUnavailable
 from services.assets.adapters import blobs
 from services.assets.adapters.buckets import Buckets
 from services.assets.adapters.pictures import decoding
 from services.assets.domain.media.types import ContentDamaged
+from services.billing.adapters.stripe import _heard as heard_by_stripe
+from services.billing.domain import StripeFailed, StripeRefused, StripeUnavailable
 from services.generation.adapters.assets import Assets
 from services.generation.adapters.openai import OpenAI, OpenAILimits
 from services.generation.domain import Delivered, NotAccepted, Order, Task, Unanswered
 from services.identity.adapters import smtp
 from services.identity.adapters.passwords import Passwords
 from services.identity.domain.letters import Letter
+from services.privacy.adapters.ledger import TombstoneLedger
 from tests.support import FakeClock, Tokens
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,17 +62,28 @@ LIBRARIES = {
     "PIL": ("services/assets/adapters/pictures.py", "services/generation/adapters/pictures.py"),
     "aiohttp": (
         "services/assets/adapters/blobs.py", "services/generation/adapters/assets.py",
-        "services/generation/adapters/openai.py",
+        "services/generation/adapters/openai.py", "services/billing/adapters/stripe.py",
     ),
     "aiosmtplib": ("services/identity/adapters/smtp.py",),
     "argon2": ("services/identity/adapters/passwords.py",),
     "asyncpg": ("chassis/faults.py", "services/*/repository"),  # the latter: unique constraints
     "google": ("chassis/rpc/validation.py", "chassis/consumers.py", "chassis/revoked.py"),
     "grpc": ("chassis/rpc/statuses.py", "services/*/adapters"),
-    "joserfc": ("chassis/rpc/tokens.py", "services/identity/adapters/signing.py"),
-    "minio": ("services/assets/adapters/buckets.py",),
-    "nats": ("chassis/events.py", "chassis/pulls.py", "chassis/relay.py", "chassis/revoked.py"),
-    "urllib3": ("services/assets/adapters/buckets.py",),
+    "joserfc": (
+        "chassis/rpc/tokens.py", "services/identity/adapters/signing.py",
+        "services/privacy/adapters/receipts.py",
+    ),
+    "minio": (
+        "services/assets/adapters/buckets.py", "services/privacy/adapters/ledger.py", "promises/ledger.py",
+    ),
+    "nats": (
+        "chassis/events.py", "chassis/pulls.py", "chassis/relay.py", "chassis/revoked.py",
+        "services/privacy/adapters/bus.py",
+    ),
+    "stripe": ("services/billing/adapters/stripe.py",),
+    "urllib3": (
+        "services/assets/adapters/buckets.py", "services/privacy/adapters/ledger.py", "promises/ledger.py",
+    ),
 }  # fmt: skip
 # Nothing that these raise can meet a caller.
 SILENT = {
@@ -136,7 +153,6 @@ LOOKING = {
     ("services/assets/adapters/drawing/pictures.py", "PIL"),  # in the drawing process
     # What a peer's refusal means for an order: it is taken apart there.
     ("services/generation/handler/ordering.py", "grpc"),
-    ("services/billing/adapters.py", "grpc"),
 }  # fmt: skip
 
 
@@ -271,6 +287,27 @@ async def test_what_storage_says_is_missing_or_away(
     object.__setattr__(error, "code", code)
     with pytest.raises(expected):
         await buckets._run(_raising(error))
+
+
+@pytest.mark.parametrize("kind", [*MINIO, OSError], ids=_named)
+async def test_a_ledger_that_can_not_be_reached_is_away(kind: type[BaseException]) -> None:
+    keys = ("access", "secret")
+    theirs = TombstoneLedger("http://127.0.0.1:1", "ledger", keys, FakeClock(), timedelta(days=1))
+    with pytest.raises(LedgerUnavailable):
+        await theirs._asked(_raising(_one(kind)))
+
+
+# ---------------------------------------------------------------- Stripe
+
+
+@pytest.mark.parametrize("kind", _all(stripe.StripeError), ids=_named)
+@pytest.mark.parametrize("status", [None, 400, 402, 404, 409, 429, 500, 503])
+def test_whatever_stripe_says_is_a_refusal_of_ours(kind: type[BaseException], status: int | None) -> None:
+    error: Any = _one(kind)
+    error.http_status, error.code = status, "some_code"
+    with pytest.raises((StripeUnavailable, StripeFailed, StripeRefused)) as raised, heard_by_stripe():
+        raise error
+    assert isinstance(raised.value, StripeRefused) == (status in (400, 402, 404))
 
 
 # ---------------------------------------------------------------- vendors, and Inputs on their way to them

@@ -18,7 +18,7 @@ FUNCTION_LINES = 30
 MAIN_LINES = 80
 # Lines of code: without blanks, comments and docstrings (docs/adr/0009-what-the-budgets-count.md).
 PACKAGE_LINES = {
-    "chassis": 2300,  # what they are for, and what left: the record
+    "chassis": 2320,  # what they are for, and what left: the record
     "promises": 1500,
 }
 NO_CODE = {
@@ -141,7 +141,7 @@ def test_every_exception_to_the_type_checker_has_its_reason() -> None:
 def test_every_service_has_the_same_files() -> None:
     allowed = {
         "__init__", "__main__", "domain", "handler", "repository", "consumers", "jobs", "adapters",
-        "migrations", "documents", "README.md", "py.typed",
+        "settings", "migrations", "documents", "README.md", "py.typed",
     }  # fmt: skip
     for service in ("identity", "assets", "generation", "billing", "privacy"):
         folder = ROOT / "services" / service

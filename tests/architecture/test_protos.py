@@ -41,7 +41,7 @@ def test_every_rpc_says_who_may_call_it_and_why(method: MethodDescriptor) -> Non
     assert access.audience != options_pb2.AUDIENCE_UNSPECIFIED
     assert access.purpose != options_pb2.PURPOSE_UNSPECIFIED
     assert bool(access.services) == (access.audience == options_pb2.AUDIENCE_SERVICE)
-    assert set(access.services) <= {*SERVICES, "gateway"}
+    assert set(access.services) <= {*SERVICES, "gateway", "operator"}
     assert bool(access.role) == (access.audience == options_pb2.AUDIENCE_OPERATOR)
 
 

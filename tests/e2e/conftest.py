@@ -97,12 +97,17 @@ class Person:
 Join = Callable[..., Awaitable[Person]]
 
 
+async def mails_to(http: aiohttp.ClientSession, inbox: str, email: str) -> list[Json]:
+    """What has arrived for this address."""
+    async with http.get(f"{inbox}/messages", params={"to": email}) as answer:
+        return list(await answer.json())
+
+
 async def first_mail(http: aiohttp.ClientSession, inbox: str, email: str, *, after: int = 0) -> Json:
     """The mail to this address, once it has arrived; `after` skips that many."""
     until = monotonic() + 15
     while monotonic() < until:
-        async with http.get(f"{inbox}/messages", params={"to": email}) as answer:
-            messages = await answer.json()
+        messages = await mails_to(http, inbox, email)
         if len(messages) > after:
             return dict(messages[after])
         await asyncio.sleep(0.05)
@@ -135,10 +140,12 @@ async def sign_up(api: Api, email: str, password: str, **more: Any) -> Json:
 
 async def new_person(platform: Running, http: aiohttp.ClientSession, **more: Any) -> Person:
     """Somebody signed up, confirmed, signed in; `more` goes with the sign-up."""
-    api = Api(http, platform.gateway)
-    person = Person(f"{secrets.token_hex(6)}@example.com", secrets.token_urlsafe(12), api, http)
+    api, inbox = Api(http, platform.gateway), platform.endpoints["inbox"]
+    email = more.pop("email", f"{secrets.token_hex(6)}@example.com")
+    person = Person(email, secrets.token_urlsafe(12), api, http)
+    before = await mails_to(http, inbox, person.email)
     await sign_up(api, person.email, person.password, **more)
-    mail = await first_mail(http, platform.endpoints["inbox"], person.email)
+    mail = await first_mail(http, inbox, person.email, after=len(before))
     await api.post("/v1/accounts:verifyEmail", token=mail_token(mail))
     session = await api.post("/v1/sessions", email=person.email, password=person.password)
     api.sign_in_with(used(session["accessToken"]))

@@ -31,7 +31,15 @@ def settings_for(infra: Infra, name: str, **peers: str) -> dict[str, Any]:
         "database_url": infra.postgres.dsn(name),
         "request_key": "5c" * 32,
         "peers": peers,
+        **ledger_of(infra, name),
     }
+
+
+def ledger_of(infra: Infra, name: str) -> dict[str, str]:
+    """Where a service finds the ledger of tombstones, and with which keys."""
+    keys = infra.s3.credentials_of(name)
+    url = infra.s3.url
+    return {"ledger_url": url, "ledger_access_key": keys.access, "ledger_secret_key": keys.secret}
 
 
 @dataclass

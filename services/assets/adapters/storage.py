@@ -13,6 +13,7 @@ from services.assets.adapters.blobs import BlobMissing, BlobStore, BlobTooLarge,
 from services.assets.adapters.buckets import Buckets
 from services.assets.domain.library import Content
 from services.assets.domain.refusals import ContentChanged, UploadNotFinished
+from services.assets.domain.shelves import key_at, path_of, shelf_of
 from services.assets.domain.uploads import Upload
 
 LINK_LIVES = timedelta(seconds=60)
@@ -43,7 +44,7 @@ async def opened(url: str, keys: tuple[str, str], places: Places, clock: Clock) 
 
 
 class Storage:
-    """What assets does with its buckets. Keys are random and say nothing.
+    """What assets does with its buckets. Keys say nothing (domain/shelves).
 
     All methods that speak to storage raise Unavailable if it is not there.
     """
@@ -54,7 +55,7 @@ class Storage:
     def where_to_put(self, upload: Upload, lives: timedelta) -> tuple[str, dict[str, str]]:
         """The URL for exactly the bytes that were declared, and the headers to send with them."""
         return self._presigner.put(
-            self._places.quarantine, str(upload.quarantine), size=upload.size_bytes,
+            self._places.quarantine, path_of(upload.quarantine), size=upload.size_bytes,
             content_type=upload.content_type, sha256=upload.sha256, expires=lives,
         )  # fmt: skip
 
@@ -62,35 +63,43 @@ class Storage:
         """The bytes in quarantine; raises UploadNotFinished, or ContentChanged if they are too many."""
         try:
             return await self._blobs.get(
-                self._places.quarantine, str(upload.quarantine), limit=upload.size_bytes
+                self._places.quarantine, path_of(upload.quarantine), limit=upload.size_bytes
             )
         except BlobMissing:
             raise UploadNotFinished(upload=upload.name) from None
         except BlobTooLarge:
             raise ContentChanged(what="their number") from None
 
-    async def quarantined(self) -> list[str]:
-        """The keys of everything in quarantine."""
-        return await self._buckets.names(self._places.quarantine)
+    async def quarantined(self, account: UUID | None = None) -> list[UUID]:
+        """The keys of everything in quarantine, or of what is a person's."""
+        return await self._keys(self._places.quarantine, account)
 
-    async def discard(self, keys: Iterable[str]) -> None:
+    async def shelved(self, account: UUID) -> list[UUID]:
+        """The keys of everything that lies on a person's shelf in the library."""
+        return await self._keys(self._places.library, account)
+
+    async def _keys(self, bucket: str, account: UUID | None) -> list[UUID]:
+        prefix = f"{shelf_of(account)}/" if account else ""
+        return [key_at(path) for path in await self._buckets.names(bucket, prefix)]
+
+    async def discard(self, keys: Iterable[UUID]) -> None:
         """Remove from quarantine."""
-        await self._buckets.delete(self._places.quarantine, list(keys))
+        await self._buckets.delete(self._places.quarantine, [path_of(key) for key in keys])
 
     async def shelve(self, key: UUID, content: Content) -> None:
         """Write into the library; the bucket encrypts what is written."""
         await self._blobs.put(
-            self._places.library, str(key), content.content,
+            self._places.library, path_of(key), content.content,
             content_type=content.media.name, sha256=content.sha256,
         )  # fmt: skip
 
     async def remove(self, keys: Iterable[UUID]) -> None:
         """Remove from the library."""
-        await self._buckets.delete(self._places.library, [str(key) for key in keys])
+        await self._buckets.delete(self._places.library, [path_of(key) for key in keys])
 
     def read(self, key: UUID) -> AsyncGenerator[bytes, None]:
         """The bytes of an object in the library; raises BlobMissing."""
-        return self._blobs.read(self._places.library, str(key))
+        return self._blobs.read(self._places.library, path_of(key))
 
     def read_public(self, publication: UUID) -> AsyncGenerator[bytes, None]:
         """The bytes of a public work; raises BlobMissing."""
@@ -98,7 +107,7 @@ class Storage:
 
     async def publish(self, key: UUID, publication: UUID, rendition: str = ORIGINAL) -> None:
         """Copy from the library to where everyone may read; raises BlobMissing."""
-        source = self._places.library, str(key)
+        source = self._places.library, path_of(key)
         await self._buckets.copy(source, (self._places.public, f"{publication}/{rendition}"))
 
     async def show(self, publication: UUID, rendition: str, content: Content) -> None:
@@ -114,6 +123,17 @@ class Storage:
         """Remove renditions of a public work that may not be shown."""
         await self._buckets.delete(self._places.public, [f"{publication}/{each}" for each in renditions])
 
+    async def restamp(self, publication: UUID, aside: UUID) -> None:
+        """Write the objects of a public work anew, so that they carry the time of now and none of before.
+
+        By way of `aside` in quarantine: copied to its own place, an object gets another date and nothing
+        else. What is left there by whoever dies in between is swept like everything in quarantine.
+        """
+        for key in await self._buckets.names(self._places.public, f"{publication}/"):
+            await self._buckets.copy((self._places.public, key), (self._places.quarantine, path_of(aside)))
+            await self._buckets.copy((self._places.quarantine, path_of(aside)), (self._places.public, key))
+        await self.discard([aside])
+
     async def unpublish(self, publications: Iterable[UUID]) -> None:
         """Remove public bytes that came to nothing: all that lies under these publications."""
         found = [await self._buckets.names(self._places.public, f"{each}/") for each in publications]
@@ -124,7 +144,7 @@ class Storage:
         response = {"response-content-disposition": saved_as} if saved_as else {}
         return self._presigner.get(
             self._places.library,
-            str(key),
+            path_of(key),
             expires=LINK_LIVES,
             window=LINK_REPEATS,
             response=response,

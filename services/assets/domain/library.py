@@ -72,7 +72,7 @@ class Asset(Row, table=True):
     sha256: str = FILE.column()
     width: int | None = FILE.column()
     height: int | None = FILE.column()
-    object: UUID = plain("the key of an object, chosen at random")
+    object: UUID = plain("the key of an object")
     generation: UUID | None = CAME.column()
     output_index: int | None = CAME.column()
     # Whether a file that somebody uploaded is among its ancestors: such a work never trains a model, and
@@ -165,7 +165,7 @@ class StoredObject(Row, table=True):
         Index("ix_objects_loose", "noted_at", postgresql_where=text("asset IS NULL")),
     )
 
-    key: UUID = plain("chosen at random", primary_key=True)
+    key: UUID = plain("a hash of the account's number, and chance", primary_key=True)
     asset: UUID | None = plain(NAMES, index=True)
     noted_at: datetime = plain("when it was to be written", DateTime(timezone=True))
     shelved: bool = plain("whether an asset had it")

@@ -7,6 +7,7 @@ from crafiq.assets.v1 import assets_pb2
 from chassis.errors import Refusal
 from chassis.rpc import Call
 from services.assets.domain.library import Asset
+from services.assets.domain.shelves import key_on_shelf
 from services.assets.domain.uploads import Declared, Upload
 from services.assets.handler import rendering, showing
 from services.assets.handler.desk import At
@@ -18,7 +19,8 @@ class Uploading(At):
     async def CreateUpload(self, request: assets_pb2.CreateUploadRequest, call: Call) -> assets_pb2.Upload:
         """Check what is declared, keep the upload, say where to put the bytes."""
         declared = Declared(request.filename, request.content_type, request.size_bytes, request.sha256)
-        ids = self._desk.new_id(), self._desk.new_id(), self._desk.new_id()
+        new_id = self._desk.new_id
+        ids = new_id(), key_on_shelf(call.account, new_id()), new_id()
         upload = Upload.open(call.account, declared, ids, self._desk.clock.now())
         return self._place(await self._desk.uploads.open(upload, request.request_id, request))
 
@@ -48,10 +50,11 @@ class Uploading(At):
             except Refusal as refusal:
                 await self._refuse(upload, refusal)
                 raise
-            key, now = await self._desk.shelve(content), self._desk.clock.now()
-        asset = Asset.brought(upload, content, key, now)
-        upload.complete(now)
-        kept = await self._desk.kept(await self._desk.library.take_in(upload, asset), key)
+            async with self._desk.shelved(upload.account, content) as key:
+                asset = Asset.brought(upload, content, key, now := self._desk.clock.now())
+                upload.complete(now)
+                taken = await self._desk.library.take_in(upload, asset)
+        kept = await self._desk.kept(taken, key)
         await self._desk.discard(upload.quarantine)
         return kept
 

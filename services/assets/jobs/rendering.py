@@ -22,6 +22,7 @@ from services.assets.domain.renditions import (
     Rendition,
     drawn,
 )
+from services.assets.domain.shelves import key_on_shelf
 from services.assets.repository import Library, Renditions
 
 LOG = logging.getLogger("crafiq.assets.rendering")
@@ -97,14 +98,14 @@ class Artist:
     async def _draw_asset(self, work: Rendering, asset: Asset) -> None:
         pictures = await self._pictures(asset, self._storage.read(asset.object))
         rows = [
-            Rendition.of(asset, kind, picture, self._renditions.new_id())
+            Rendition.of(asset, kind, picture, key_on_shelf(asset.account, self._renditions.new_id()))
             for kind, picture in pictures.items()
         ]
         for row in rows:
             await self._library.note(row.object, self._renditions.now())
             await self._storage.shelve(row.object, pictures[row.kind])
         if not await self._renditions.keep(work, asset, rows):
-            # Marked by nobody, so they would lie there for ten minutes more.
+            # Marked by nobody, so they would lie there for minutes more.
             keys = [row.object for row in rows]
             await self._storage.remove(keys)
             await self._library.forget(keys)

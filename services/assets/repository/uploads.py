@@ -34,7 +34,7 @@ END_UPLOADS = ending(
 )
 WANTED = Statement(
     text(
-        "SELECT quarantine::text FROM uploads WHERE quarantine::text = ANY(:keys) "
+        "SELECT quarantine FROM uploads WHERE quarantine = ANY(:keys) "
         "AND completed_at IS NULL AND refusal IS NULL"
     ),
     scalar,
@@ -86,6 +86,6 @@ class Uploads:
             self._db, END_UPLOADS, opened_before=opened_before, completed_before=completed_before
         )
 
-    async def wanted(self, keys: Sequence[str]) -> set[str]:
+    async def wanted(self, keys: Sequence[UUID]) -> set[UUID]:
         """Which of these keys in quarantine belong to an open upload."""
         return set(await self._db.all(WANTED, keys=list(keys)))

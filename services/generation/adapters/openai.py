@@ -74,6 +74,10 @@ class OpenAI:
         # Tens of megabytes of base64 would hold up everybody else on the event loop.
         return await asyncio.to_thread(read_answer, answer.status, answer.headers, body)
 
+    async def purge(self, _reference: str) -> bool:
+        """OpenAI keeps what it was sent to watch for abuse, and lets nobody remove it."""
+        return False
+
     @asynccontextmanager
     async def _asked(self, order: Order) -> AsyncIterator[aiohttp.ClientResponse]:
         values = _values(order)

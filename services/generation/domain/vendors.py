@@ -94,6 +94,14 @@ class Vendor(Protocol):
         """Ask for the order, once. Raises nothing: every end is a Result."""
         ...
 
+    async def purge(self, reference: str, /) -> bool:
+        """Have the copy of a request removed, by the vendor's own id of it.
+
+        True if it is gone. False if the vendor offers no such thing, and it ends by the vendor's own
+        clock. Raises Unavailable if it may be asked again. Asked twice, it is gone all the same.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:

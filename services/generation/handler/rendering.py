@@ -56,6 +56,7 @@ def receipt(removed: Removed) -> generation_pb2.GenerationReceipt:
         attempts=removed.attempts,
         egress_kept=removed.egress,
         outputs_made=len(removed.job.outputs),
+        vendor_copies=removed.copies,
     )
 
 

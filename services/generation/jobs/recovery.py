@@ -7,14 +7,16 @@ from datetime import timedelta
 
 from chassis.jobs import Job
 from services.generation.domain import JobState, Rules
+from services.generation.jobs.purging import VendorCopies
 from services.generation.repository import JobGone, Jobs
 
 
-def periodic(jobs: Jobs, rules: Rules) -> list[Job]:
+def periodic(jobs: Jobs, rules: Rules, copies: VendorCopies) -> list[Job]:
     """What this service does when time passes."""
     return [
         Job("recovery", rules.lease / 6, Recovery(jobs, rules).run),
         Job("forget outcomes", timedelta(hours=1), jobs.forget),
+        Job("vendor copies", timedelta(minutes=1), copies.sweep),
     ]
 
 

@@ -62,6 +62,8 @@ class Work:
     async def _carry_out(self, claim: Claim) -> None:
         result = await self._ask(claim)
         RESULTS.labels(claim.job.vendor, type(result).__name__).inc()
+        # Also if the job is gone by now, with whoever ordered it: the vendor's copy still has to end.
+        await committing(partial(self._jobs.copies.heard, claim.attempt, result))
         goes_on = await committing(partial(self._conclude, claim, result))
         if goes_on and isinstance(result, Delivered):
             await self._delivery.deliver(claim, result.media)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from crafiq.generation.v1 import events_pb2
+
 from chassis.db import Database, Transaction
 from services.generation.domain import (
     Attempt,
@@ -23,14 +25,20 @@ from services.generation.domain import (
     Route,
     Transition,
     Try,
+    VendorCopy,
+    account_name,
     cancel,
     generation_name,
 )
 from services.generation.repository import statements as sql
 from services.generation.repository.announcements import announcement
 from services.generation.repository.changes import Changes
+from services.generation.repository.copies import Copies, Remaining
 
-__all__ = ["NEWEST", "OLDEST", "Changes", "Claim", "Held", "JobGone", "Jobs", "Place", "Removed"]
+__all__ = [
+    "NEWEST", "OLDEST", "Changes", "Claim", "Copies", "Held", "JobGone", "Jobs", "Place", "Remaining",
+    "Removed", "cancel_all",
+]  # fmt: skip
 
 Place = tuple[datetime, UUID]
 """Where a row stands in a list: its time and its id."""
@@ -56,13 +64,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What went with a job, in rows; `egress` is what stays of the record of what left."""
+    """What went with a job, in rows; `egress` is what stays of the record of what left.
+
+    `copies`: what vendors still have of it, which is purged where they offer that.
+    """
 
     job: Job
     at: datetime
     states: int
     attempts: int
     egress: int
+    copies: int
 
 
 class Held:
@@ -85,7 +97,9 @@ class Held:
             raise JobGone
         self.attempt.state = AttemptState.SENT
         await self.tx.update(self.attempt)
-        await self.tx.insert(Egress.of(self.attempt, order, route, now))
+        egress = Egress.of(self.attempt, order, route, now)
+        await self.tx.insert(egress)
+        await self.tx.insert(VendorCopy.of(egress))
 
     async def record(self, step: Transition) -> None:
         """Write the job's state, its place in the stream and the attempt; keep the end, and announce it."""
@@ -108,6 +122,7 @@ class Jobs:
     def __init__(self, db: Database, changes: Changes) -> None:
         self._db = db
         self.changes = changes
+        self.copies = Copies(db)
         self.now = db.clock.now
         self.new_id = db.new_id
 
@@ -218,9 +233,10 @@ class Jobs:
             states = await tx.execute(sql.REMOVE_STEPS, job=generation)
             attempts = await tx.execute(sql.REMOVE_ATTEMPTS, job=generation)
             await tx.execute(sql.REMOVE_JOB, job=generation)
+            copies = await self.copies.unwanted_of_generation(tx, owner, generation)
             egress = await tx.one(sql.LINES_OF_EGRESS, owner=owner, job=generation)
         self.changes.ring(generation)
-        return Removed(job, self.now(), states, attempts, egress)
+        return Removed(job, self.now(), states, attempts, egress, copies)
 
     async def renew(self, attempts: Sequence[UUID], lease: timedelta) -> int:
         """Keep the claims of attempts in hand for another `lease`."""
@@ -252,3 +268,10 @@ class Jobs:
                 if numbers.get(generation) is None or numbers[generation] != known.get(generation):
                     self.changes.ring(generation)
             known = numbers
+
+
+async def cancel_all(tx: Transaction, account: UUID) -> None:
+    """Somebody is being erased: what they ordered and did not get is announced as cancelled."""
+    for generation in await tx.all(sql.NOT_ENDED, owner=account):
+        names = {"account": account_name(account), "generation": generation_name(generation)}
+        tx.emit(events_pb2.GenerationCancelled(**names))

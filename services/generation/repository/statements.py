@@ -98,6 +98,12 @@ LOCKED = Statement(
     .with_for_update(of=JOBS, key_share=True),
     Job,
 )
+NOT_ENDED = Statement(
+    select(JOBS.c.id).where(
+        JOBS.c.account == bindparam("owner"), text("jobs.state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED')")
+    ),
+    scalar,
+)
 ATTEMPT = Statement(select(ATTEMPTS).where(ATTEMPTS.c.id == bindparam("attempt")), Attempt)
 SENT = Statement(select(EGRESS).where(EGRESS.c.id == bindparam("attempt")), Egress)
 

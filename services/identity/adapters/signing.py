@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
@@ -63,6 +63,21 @@ class SigningKeys:
             "exp": int(expires_at.timestamp()),
         }
         return jwt.encode(header, claims, key)
+
+    def proves(self, token: str, account: UUID, session: UUID | None) -> bool:
+        """Whether a token is the proof of this session that somebody authenticated again, and still good."""
+        try:
+            header = jws.extract_compact(token.encode()).headers()
+            key = self._keys.get(str(header.get("kid")))
+            if key is None or header.get("alg") != "ES256" or header.get("typ") != REAUTH_TYPE:
+                return False
+            claims = jwt.decode(token, key, algorithms=["ES256"]).claims
+            whose = (claims["iss"], claims["aud"], claims["sub"], claims["sid"])
+            expires = datetime.fromtimestamp(claims["exp"], UTC)
+        except (JoseError, ValueError, KeyError, TypeError, OverflowError):
+            return False
+        wanted = (ISSUER, AUDIENCE, f"accounts/{account}", f"sessions/{session}")
+        return whose == wanted and self._clock.now() < expires
 
     async def jwks(self) -> bytes:
         """The public keys as a JWK Set (RFC 7517), newest first."""

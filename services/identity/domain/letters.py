@@ -22,6 +22,7 @@ class MailKind(StrEnum):
     CONFIRM_ADDRESS = "CONFIRM_ADDRESS"
     SIGN_UP_ATTEMPTED = "SIGN_UP_ATTEMPTED"
     SESSION_ENDED_FOR_SAFETY = "SESSION_ENDED_FOR_SAFETY"
+    ACCOUNT_DELETED = "ACCOUNT_DELETED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,16 @@ TEMPLATES: Mapping[MailKind, Template] = {
             "On {when} a sign-in token of yours that was already replaced was used again, from {device}.",
             "That happens when somebody has copied it, so we ended the session it belonged to, everywhere.",
             "Please sign in again. If you do not know this device, look at your list of sessions then.",
+        ),
+    ),
+    MailKind.ACCOUNT_DELETED: Template(
+        MailClass.SERVICE,
+        "Your account at Crafiq was deleted",
+        (
+            "On {when} your account at Crafiq was deleted, as you asked.",
+            "What was private is erased within moments; what you made public stays, without your name.",
+            "The receipt is where you were shown it, for whoever has the secret that was made for it.",
+            "This is our last message: your address is forgotten with it.",
         ),
     ),
 }

@@ -48,6 +48,11 @@ class Mail(Row, table=True):
         return write(self.kind, occasion, public_url)
 
     def pause(self) -> timedelta:
-        """How long to wait after a failed attempt: 5 s, doubling, 15 minutes at most."""
-        doubled = 1 << min(self.attempts - 1, 10)
-        return min(_FIRST_PAUSE * doubled, _LONGEST_PAUSE)
+        """How long to wait after a failed attempt."""
+        return pause_after(self.attempts)
+
+
+def pause_after(attempts: int) -> timedelta:
+    """How long a mail waits after so many failed attempts: 5 s, doubling, 15 minutes at most."""
+    doubled = 1 << min(attempts - 1, 10)
+    return min(_FIRST_PAUSE * doubled, _LONGEST_PAUSE)

@@ -107,3 +107,12 @@ class UpdateMaskInvalid(InvalidArgument):
     """The mask names what cannot be changed here."""
 
     sentence = "`updateMask` may name `username` and `displayName`; `{path}` cannot be changed here."
+
+
+class ReauthenticationNeeded(FailedPrecondition):
+    """What cannot be undone needs a fresh proof."""
+
+    sentence = (
+        "Prove again that it is you: POST /v1/sessions:reauthenticate gives a reauthToken,"
+        " which is good for five minutes and for this session."
+    )

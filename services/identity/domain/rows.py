@@ -9,6 +9,7 @@ from sqlalchemy import DateTime
 from promises.inventory import (
     ACCOUNT,
     DELETE,
+    RETAIN,
     Base,
     Basis,
     Category,
@@ -49,12 +50,23 @@ SESSION_USE = Declaration(Category.ACTIVITY, Purpose.SECURITY, Basis.LEGITIMATE_
 LOGGED_FOR = timedelta(days=365)
 ADDRESS_COARSE_AFTER = timedelta(days=30)
 _LOGGED = Keep.days(LOGGED_FOR.days)
-LOGGED_EVENT = Declaration(Category.ACTIVITY, Purpose.SECURITY, Basis.LEGITIMATE_INTERESTS, _LOGGED, DELETE)
+# Policy, section 9. It ends with the pepper of the month in which it began.
+FRAUD = Keep.by_month("to prevent fraud, abuse, and chargebacks", 6)
+LOGGED_EVENT = Declaration(
+    Category.ACTIVITY, Purpose.SECURITY, Basis.LEGITIMATE_INTERESTS, _LOGGED, RETAIN, afterwards=FRAUD
+)
 LOGGED_DEVICE = Declaration(Category.DEVICE, Purpose.SECURITY, Basis.LEGITIMATE_INTERESTS, _LOGGED, DELETE)
 LOGGED_ADDRESS = Declaration(
     Category.DEVICE,
     Purpose.SECURITY,
     Basis.LEGITIMATE_INTERESTS,
     Keep("full for 30 days, then /24 or /48; 365 days in all", LOGGED_FOR),
-    DELETE,
+    RETAIN,
+    afterwards=FRAUD,
 )
+_RETAINED = (Purpose.SECURITY, Basis.LEGITIMATE_INTERESTS, FRAUD, RETAIN)
+RETAINED_EVENT = Declaration(Category.ACTIVITY, *_RETAINED)
+RETAINED_PLACE = Declaration(Category.DEVICE, *_RETAINED)
+RETAINED_NAME = Declaration(Category.EMAIL, *_RETAINED)
+FAREWELL = Keep.until("the mail that confirms the deletion is sent", DAY)
+RETAINED_RECIPIENT = Declaration(Category.EMAIL, Purpose.ACCOUNT, Basis.CONTRACT, FAREWELL, RETAIN)

@@ -1,13 +1,14 @@
 """The RPCs of IdentityService: begin, load, decide, announce, answer."""
 
 from services.identity.handler.accounts import Accounts
+from services.identity.handler.deleting import Deleting
 from services.identity.handler.kit import Kit
 from services.identity.handler.refreshing import Refreshing
 from services.identity.handler.sessions import Sessions
 from services.identity.handler.sign_ups import SignUps
 
 
-class Handler(SignUps, Sessions, Refreshing, Accounts):
+class Handler(SignUps, Sessions, Refreshing, Accounts, Deleting):
     """Every RPC of `crafiq.identity.v1.IdentityService`, in parts by noun."""
 
 

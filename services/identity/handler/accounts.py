@@ -10,7 +10,7 @@ from google.api.httpbody_pb2 import HttpBody
 from chassis.rpc import Call
 from services.identity.domain.accounts import Account, Profile
 from services.identity.domain.refusals import SessionEnded, UsernameTaken
-from services.identity.handler.kit import Kit, signed_in
+from services.identity.handler.kit import Kit, signed_in, username_is_free
 from services.identity.repository import accounts
 
 
@@ -35,7 +35,7 @@ class Accounts:
             if account is None:
                 raise SessionEnded
             account.change(wanted, request.update_mask.paths, request.account.etag)
-            if not await accounts.username_is_free(tx, account.username, account.account):
+            if not await username_is_free(self.kit, tx, account.username, account.account):
                 raise UsernameTaken
             await accounts.save(tx, account)
         return _message(account)

@@ -13,6 +13,10 @@ REFRESH_COOKIE = "__Secure-crafiq_refresh"
 REFRESH_PATHS = ("/v1/sessions:refresh", "/crafiq.identity.v1.IdentityService/RefreshSession")
 
 
+RECEIPT_COOKIE = "__Secure-crafiq_receipt"
+RECEIPT_SECONDS = 30 * 24 * 3600
+
+
 def set_session(call: Call, access: str, refresh: str) -> None:
     """Give the browser both tokens."""
     _set(call, ACCESS_COOKIE, access, "/", int(ACCESS_LIFETIME.total_seconds()), "Lax")
@@ -25,6 +29,13 @@ def clear_session(call: Call) -> None:
     _set(call, ACCESS_COOKIE, "", "/", 0, "Lax")
     for path in REFRESH_PATHS:
         _set(call, REFRESH_COOKIE, "", path, 0, "Strict")
+
+
+def set_receipt(call: Call, erasure: str, secret: str) -> None:
+    """Let the browser that deleted the account see how it goes, and fetch the receipt, for a month."""
+    # As above: `/v1/erasures/{id}` would not be sent to `/v1/erasures/{id}:watch`.
+    for path in (f"/v1/erasures/{erasure}", f"/v1/erasures/{erasure}:watch"):
+        _set(call, RECEIPT_COOKIE, secret, path, RECEIPT_SECONDS, "Strict")
 
 
 def refresh_token(call: Call) -> str:

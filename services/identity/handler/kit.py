@@ -10,15 +10,19 @@ from chassis.clock import Clock
 from chassis.db import Database, Queries, Transaction
 from chassis.pages import Pages
 from chassis.rpc import Call, Revocations
+from promises.standing import Kept
+from services.identity.adapters.erasures import Erasures
 from services.identity.adapters.passwords import Passwords
+from services.identity.adapters.peppers import Peppers
 from services.identity.adapters.policies import Policies
 from services.identity.adapters.signing import SigningKeys
 from services.identity.domain.accounts import Account
 from services.identity.domain.origins import coarse, network_address
 from services.identity.domain.refusals import SessionEnded
+from services.identity.domain.remembered import NameKind
 from services.identity.domain.secrets import Secrets
 from services.identity.domain.security import SecurityEntry, SecurityEvent
-from services.identity.repository import security, sessions
+from services.identity.repository import accounts, remembered, security, sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,9 @@ class Kit:
     passwords: Passwords
     keys: SigningKeys
     policies: Policies
+    erasures: Erasures
+    promises: Kept
+    peppers: Peppers
     post: Callable[[], None]
 
 
@@ -51,6 +58,15 @@ async def signed_in(kit: Kit, queries: Queries, call: Call) -> Account:
     if account is None:
         raise SessionEnded
     return account
+
+
+async def username_is_free(kit: Kit, tx: Transaction, username: str | None, account: UUID) -> bool:
+    """Whether an account may call itself so: nobody does, and nobody who left did within six months."""
+    if username is None:
+        return True
+    if await remembered.remembered(tx, kit.peppers.hashes(NameKind.USERNAME, username)):
+        return False
+    return await accounts.username_is_free(tx, username, account)
 
 
 async def record(

@@ -27,6 +27,7 @@ from services.identity.domain.refusals import (
     UsernameTaken,
     VerificationTokenInvalid,
 )
+from services.identity.domain.remembered import NameKind
 from services.identity.domain.security import (
     CONFIRMATION_MAILS,
     CONFIRMATIONS,
@@ -37,8 +38,8 @@ from services.identity.domain.security import (
 )
 from services.identity.handler.evenly import SIGN_UP_TAKES, taking_at_least
 from services.identity.handler.guessing import counted
-from services.identity.handler.kit import Kit, device, record
-from services.identity.repository import accounts, security
+from services.identity.handler.kit import Kit, device, record, username_is_free
+from services.identity.repository import accounts, remembered, security
 
 SALT_BYTES = 16
 
@@ -62,7 +63,7 @@ class SignUps:
                 await accounts.lock_address(tx, account.email)
                 if not await self._asked_again(tx, request, password_hash):
                     _check_versions(request, in_force)
-                    if not await accounts.username_is_free(tx, account.username, account.account):
+                    if not await username_is_free(self.kit, tx, account.username, account.account):
                         raise UsernameTaken
                     owner = await accounts.active_by_address(tx, account.email)
                     if owner:
@@ -85,16 +86,17 @@ class SignUps:
         proven = await self._proven(request, now)
         async with self.kit.db.transaction() as tx:
             account = await self._confirming(tx, request.token, now)
+            returning = await self._returning(tx, account)
             if account.state is AccountState.UNVERIFIED:
                 if not proven and await accounts.has_rivals(tx, account):
                     raise SignUpContested
-                free = await accounts.username_is_free(tx, account.username, account.account)
+                free = await username_is_free(self.kit, tx, account.username, account.account)
                 account.verify(now, username_is_free=free)
                 await accounts.delete_rivals(tx, account)
                 await accounts.save(tx, account)
                 await record(self.kit, tx, call, SecurityEvent.ADDRESS_CONFIRMED, account.account)
-                tx.emit(_verified(account))
-        return identity_pb2.VerifyEmailResponse(state=identity_pb2.ACTIVE)
+                tx.emit(_verified(account, returning=returning))
+        return identity_pb2.VerifyEmailResponse(state=identity_pb2.ACTIVE, sign_up_credits_withheld=returning)
 
     async def ResendVerification(
         self, request: identity_pb2.ResendVerificationRequest, call: Call
@@ -108,6 +110,10 @@ class SignUps:
                         await self._send_link(tx, waiting, call)
             self.kit.post()
         return identity_pb2.ResendVerificationResponse()
+
+    async def _returning(self, tx: Transaction, account: Account) -> bool:
+        """Whether somebody with this address left within six months: then the sign-up grant is withheld."""
+        return await remembered.remembered(tx, self.kit.peppers.hashes(NameKind.ADDRESS, account.email))
 
     async def _hashed(self, request: identity_pb2.SignUpRequest) -> str:
         # The salt is made of the request's id, so that the same request gives the same hash: it is
@@ -204,9 +210,12 @@ def _check_versions(request: identity_pb2.SignUpRequest, in_force: AcceptedVersi
         raise PolicyVersionNotCurrent(policyVersion=in_force.policy, termsVersion=in_force.terms)
 
 
-def _verified(account: Account) -> events_pb2.AccountVerified:
+def _verified(account: Account, *, returning: bool) -> events_pb2.AccountVerified:
     event = events_pb2.AccountVerified(
-        account=account.name, policy_version=account.policy_version, terms_version=account.terms_version
+        account=account.name,
+        policy_version=account.policy_version,
+        terms_version=account.terms_version,
+        returning=returning,
     )
     event.accepted_at.FromDatetime(account.create_time)
     return event

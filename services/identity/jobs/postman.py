@@ -10,8 +10,7 @@ from prometheus_client import Counter
 from chassis.clock import Clock
 from chassis.db import Database
 from services.identity.adapters.smtp import AddressRefused, Mailer, MailServerUnavailable
-from services.identity.domain.mails import Mail
-from services.identity.repository import mails
+from services.identity.repository.mails import FAREWELLS, PEOPLES, Q, Queue
 
 log = logging.getLogger(__name__)
 
@@ -42,26 +41,29 @@ class Postman:
                 continue
 
     async def deliver_due(self) -> int:
-        """Hand over up to ten mails that are due; answers how many it tried."""
-        due = await mails.claim(self._db, self._clock.now())
-        fates = await asyncio.gather(*(self._deliver(mail) for mail in due), return_exceptions=True)
+        """Hand over up to ten mails of each queue that are due; answers how many it tried."""
+        return await self._deliver_due(PEOPLES) + await self._deliver_due(FAREWELLS)
+
+    async def _deliver_due(self, queue: Queue[Q]) -> int:
+        due = await queue.claim(self._db, self._clock.now())
+        fates = await asyncio.gather(*(self._deliver(queue, mail) for mail in due), return_exceptions=True)
         for fate in fates:  # one that broke does not keep the others from going out
             if fate is not None:
                 raise fate
         return len(due)
 
-    async def _deliver(self, mail: Mail) -> None:
+    async def _deliver(self, queue: Queue[Q], mail: Q) -> None:
         try:
             await self._mailer.send(mail.letter(self._public_url), mail.recipient, mail.id)
         except AddressRefused:
-            await self._close(mail, "refused")
+            await self._close(queue, mail, "refused")
         except MailServerUnavailable as trouble:
             MAILS.labels(mail.kind, "postponed").inc()
             log.warning("a mail of kind %s has to wait: %s", mail.kind, trouble)
-            await mails.postpone(self._db, mail.id, self._clock.now() + mail.pause())
+            await queue.postpone(self._db, mail.id, self._clock.now() + mail.pause())
         else:
-            await self._close(mail, "sent")
+            await self._close(queue, mail, "sent")
 
-    async def _close(self, mail: Mail, fate: str) -> None:
-        await mails.remove(self._db, mail.id)
+    async def _close(self, queue: Queue[Q], mail: Q, fate: str) -> None:
+        await queue.remove(self._db, mail.id)
         MAILS.labels(mail.kind, fate).inc()

@@ -39,6 +39,7 @@ _BY_ID = select(Account).where(col(Account.account) == bindparam("id_"))
 BY_ID = Statement(_BY_ID, Account)
 # Not the key: who signs in meanwhile refers to it and need not wait.
 BY_ID_LOCKED = Statement(_BY_ID.with_for_update(key_share=True), Account)
+BY_ID_ENDING = Statement(_BY_ID.with_for_update(), Account)
 USERNAME_HOLDERS = Statement(
     select(func.count()).where(
         func.lower(Account.username) == bindparam("wanted"),
@@ -121,6 +122,16 @@ async def unverified_by_address(queries: Queries, email: str) -> list[Account]:
 async def locked(tx: Transaction, account: UUID) -> Account | None:
     """An account, nobody else's to change until the transaction ends."""
     return await tx.first(BY_ID_LOCKED, id_=account)
+
+
+async def locked_for_good(tx: Transaction, account: UUID) -> Account | None:
+    """An account that is about to go: nobody refers to it any more until the transaction ends."""
+    return await tx.first(BY_ID_ENDING, id_=account)
+
+
+async def find(queries: Queries, account: UUID) -> Account | None:
+    """An account, if there is one."""
+    return await queries.first(BY_ID, id_=account)
 
 
 async def email_of(queries: Queries, account: UUID) -> str:

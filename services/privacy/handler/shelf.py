@@ -10,8 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.clock import Clock
 from chassis.pages import Pages
-from services.privacy.adapters import Holders
-from services.privacy.repository import Acceptances, Consents, Documents
+from services.privacy.adapters import Holders, TombstoneLedger
+from services.privacy.repository import Acceptances, Consents, Documents, Erasures
 
 
 @dataclass
@@ -21,6 +21,8 @@ class Shelf:
     documents: Documents
     acceptances: Acceptances
     consents: Consents
+    erasures: Erasures
+    ledger: TombstoneLedger
     holders: Holders
     pages: Pages
     new_salt: Callable[[], bytes]

@@ -12,7 +12,14 @@ from sqlmodel import col
 
 from chassis.db import Database, Queries, Record, Statement, Transaction, scalar
 from chassis.pages import Position
-from services.privacy.domain import Acceptance, Document, DocumentKind, PostedTextChangedError, Posting
+from services.privacy.domain import (
+    Acceptance,
+    Document,
+    DocumentKind,
+    PostedTextChangedError,
+    Posting,
+    pair_of,
+)
 
 END = datetime.max.replace(tzinfo=UTC)
 BEFORE_ALL = (END, "~", "~")
@@ -95,6 +102,11 @@ class Documents:
         """The text of a document."""
         found: str = await self._db.one(TEXT, of_kind=posting.kind, of_version=posting.version)
         return found
+
+    async def policy(self, now: datetime) -> str:
+        """The text of the policy in force."""
+        policy, _ = pair_of(await self.all(), now)
+        return await self.text(policy)
 
 
 class Acceptances:

@@ -23,7 +23,8 @@ TRAINING, MAIL = privacy_pb2.PUBLIC_OUTPUT_TRAINING, privacy_pb2.MARKETING_EMAIL
 
 async def output(person: Person, world: World) -> str:
     """Something that a model made of words."""
-    made: assets_pb2.Asset = await world.store(header_for(person, makers.png()), makers.png())
+    content = makers.png()
+    made: assets_pb2.Asset = await world.store(header_for(person, content), content)
     return made.name
 
 

@@ -28,6 +28,7 @@ from chassis.service import Service
 from deploy.local.infra import Infra
 from services.assets.__main__ import Settings, compose
 from services.assets.domain import Row
+from services.assets.domain.shelves import key_at, path_of
 from services.assets.handler import Desk
 from tests.support import Tokens, eventually, running
 
@@ -196,13 +197,17 @@ class World:
             await channel.close()
         self._channels.clear()
 
-    def stub(self, caller: str, address: str = "") -> Any:
+    def channel(self, caller: str, address: str = "") -> Any:
         """The service as somebody with the certificate of `caller` reaches it."""
         key = caller, address or self.address
         if key not in self._channels:
             opened = open_channel(key[1], self.infra.tls_dir(caller), "assets")
             self._channels[key] = PeerChannel(opened)
-        return assets_pb2_grpc.AssetsServiceStub(self._channels[key])
+        return self._channels[key]
+
+    def stub(self, caller: str, address: str = "") -> Any:
+        """AssetsService there."""
+        return assets_pb2_grpc.AssetsServiceStub(self.channel(caller, address))
 
     async def call(
         self, rpc: str, request: Any, *, caller: str = "gateway", metadata: Any = (), address: str = ""
@@ -261,11 +266,11 @@ class World:
 
     def keys(self, bucket: str) -> set[UUID]:
         """What lies in a bucket."""
-        return {UUID(each.object_name) for each in self.s3.list_objects(bucket, recursive=True)}
+        return {key_at(str(each.object_name)) for each in self.s3.list_objects(bucket, recursive=True)}
 
     def stored(self, bucket: str, key: UUID) -> bytes:
         """The bytes of an object."""
-        response = self.s3.get_object(bucket, str(key))
+        response = self.s3.get_object(bucket, path_of(key))
         try:
             return bytes(response.read())
         finally:

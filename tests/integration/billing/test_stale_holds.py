@@ -12,7 +12,7 @@ from crafiq.generation.v1 import generation_pb2
 from crafiq.generation.v1.generation_pb2_grpc import GenerationServiceStub
 from prometheus_client import REGISTRY
 
-from services.billing.adapters import Jobs
+from services.billing.adapters.jobs import Jobs
 from services.billing.domain import Balance
 from services.billing.jobs import StaleHolds
 from services.billing.repository import Ledger

@@ -26,7 +26,8 @@ def told(state: Path) -> dict[str, Program]:
     place = Containers(state)
     told = topology(place)
     programs = [told.service(name) for name in SERVICES]
-    return {program.name: program for program in [*programs, told.sandbox_openai(), told.sandbox_smtp()]}
+    programs += [told.sandbox_openai(), told.sandbox_stripe(), told.sandbox_smtp()]
+    return {program.name: program for program in programs}
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from deploy.local.postgres import CLUSTER, SETTINGS
 from deploy.local.processes import Program
 from deploy.local.seaweed import PORTS as SEAWEED_PORTS
 from deploy.local.seaweed import Seaweed
-from sandbox.settings import OpenAISettings, SmtpSettings
+from sandbox.settings import OpenAISettings, SmtpSettings, StripeSettings
 from tests.integration.containers.compose import ROOT, Json, mounts, seconds, waits_for
 from tools import gateway
 
@@ -66,7 +66,8 @@ def _read(value: str) -> object:
 
 def _model(name: str) -> type[BaseSettings]:
     if name in SANDBOX:
-        return {"sandbox-openai": OpenAISettings, "sandbox-smtp": SmtpSettings}[name]
+        stands_for = {"openai": OpenAISettings, "stripe": StripeSettings, "smtp": SmtpSettings}
+        return stands_for[name.removeprefix("sandbox-")]
     module = importlib.import_module(f"services.{name}.__main__")
     found: type[BaseSettings] = getattr(module, "Settings", ServiceSettings)
     return found
@@ -169,8 +170,8 @@ def test_only_doors_meant_for_people_are_open_and_only_on_this_machine(processes
 def test_who_needs_no_way_out_has_none(file: Json, processes: Json) -> None:
     closed = {name for name, network in file["networks"].items() if network.get("internal")}
     out = {name for name, process in processes.items() if set(process.get("networks", [])) - closed}
-    # Generation and identity may have a real vendor and a real mail server.
-    assert out == {"gateway", "s3", *SANDBOX, "generation", "identity"}
+    # These may have a real vendor, Stripe, and a real mail server.
+    assert out == {"gateway", "s3", *SANDBOX, "generation", "billing", "identity"}
 
 
 def _calls(name: str, told: dict[str, Program]) -> set[str]:
@@ -257,7 +258,7 @@ def _locked(package: str) -> str:
 
 
 def test_servers_have_the_versions_of_the_lock(processes: Json) -> None:
-    program = binaries._package(binaries.POSTGRES_PACKAGE) / binaries.POSTGRES_FOLDER / "bin" / "postgres"
+    program = binaries.package(binaries.POSTGRES_PACKAGE) / binaries.POSTGRES_FOLDER / "bin" / "postgres"
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
     assert {name: processes[name]["image"] for name in (*SERVERS, "gateway")} == {
         "postgres": f"postgres:{said.split()[-1]}-bookworm",
@@ -279,7 +280,9 @@ def test_postgres_is_run_with_the_same_settings(processes: Json) -> None:
 
 def test_storage_is_run_with_the_same_options(processes: Json, state: Path) -> None:
     place = Containers(state)
-    server = Seaweed(place.state, place.secrets, Certificates(place.state), dict.fromkeys(SEAWEED_PORTS, 1))
+    server = Seaweed(
+        place.state, place.secrets, Certificates(place.state), dict.fromkeys(SEAWEED_PORTS, 1), SERVICES
+    )
     of_the_machine = re.compile(r"-(dir|ip|ip\.bind|s3\.config|\w+\.port(\.grpc)?|\w+\.localSocket)=")
     expected = [option for option in server._options(ORIGINS) if not of_the_machine.match(option)]
     assert [o for o in processes["s3"]["command"] if not of_the_machine.match(o)] == expected

@@ -15,10 +15,11 @@ import pytest
 from deploy.containers.once import USER
 from deploy.containers.place import GRPC, METRICS
 from deploy.local.infra import SERVICES
+from deploy.local.launcher import SANDBOX
 from tests.integration.containers.compose import ROOT, Json, mounts
 from tests.integration.containers.image import Builder, Image, in_context
 
-BUILT = [*SERVICES, "sandbox-openai", "sandbox-smtp", "setup"]
+BUILT = [*SERVICES, *SANDBOX, "setup"]
 # One stands for all in `make test`: the one with the most packages.
 SAMPLE = [name if name == "assets" else pytest.param(name, marks=pytest.mark.slow) for name in BUILT]
 
@@ -127,7 +128,7 @@ def test_every_image_is_built_by_compose_from_a_group_of_its_own(processes: Json
     targets = {name: (build["target"], build["args"]["NAME"]) for name, build in builds.items()}
     assert targets == {
         **{name: ("service", name) for name in SERVICES},
-        **dict.fromkeys(("sandbox-openai", "sandbox-smtp"), ("sandbox", "sandbox")),
+        **dict.fromkeys(SANDBOX, ("sandbox", "sandbox")),
         **dict.fromkeys(("setup", "prepare"), ("setup", "setup")),
     }
     assert {"packages", "base"} == set(Builder(ROOT, {}).stages) - {target for target, _ in targets.values()}

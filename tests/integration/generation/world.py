@@ -22,8 +22,9 @@ from chassis.rpc import refusal_from
 from chassis.rpc.client import PeerChannel, open_channel
 from chassis.service import Service
 from deploy.local.infra import Infra
-from services.generation.__main__ import Settings, compose
+from services.generation.__main__ import compose
 from services.generation.domain import Row
+from services.generation.settings import Settings
 from tests.integration.generation.peers import Peers
 from tests.integration.generation.vendor import KEY, OpenAISandbox
 from tests.support import eventually, running

@@ -10,22 +10,24 @@ from pathlib import Path
 import nats
 import pytest
 from crafiq.identity.v1 import identity_pb2_grpc
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from chassis.service import Service
-from chassis.settings import ServiceSettings
 from deploy.local.infra import Infra
 from sandbox.faults import FaultPlan
 from sandbox.smtp.inbox import Inbox
 from sandbox.smtp.server import KINDS, listen
-from services.identity.__main__ import Settings, compose
+from services.identity.__main__ import compose
+from services.identity.adapters.peppers import Peppers
 from services.identity.adapters.signing import SigningKeys
 from services.identity.domain import Row
+from services.identity.settings import Settings
+from services.privacy.__main__ import Settings as PrivacySettings
 from services.privacy.__main__ import compose as compose_privacy
+from services.privacy.adapters import ReceiptKeys
 from services.privacy.domain import Row as PrivacyRow
 from tests.integration.identity.people import Mailbox, People
-from tests.support import Announced, FakeClock, calling, running
+from tests.integration.in_process import ledger_of
+from tests.support import Announced, FakeClock, calling, free_port, running, signing_key
 
 
 def settings_for(infra: Infra, service: str, **more: object) -> dict[str, object]:
@@ -38,17 +40,9 @@ def settings_for(infra: Infra, service: str, **more: object) -> dict[str, object
         "database_url": infra.postgres.dsn(service),
         "nats_password": infra.nats.password(service),
         "request_key": secrets.token_hex(32),
+        **ledger_of(infra, service),
         **more,
     }
-
-
-def add_key(folder: Path, kid: str) -> None:
-    """A fresh ES256 key in the signing folder."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / f"{kid}.pem").write_bytes(pem)
 
 
 @pytest.fixture(scope="session")
@@ -66,19 +60,29 @@ async def mailbox() -> AsyncIterator[Mailbox]:
     await server.wait_closed()
 
 
+@pytest.fixture(scope="session")
+def addresses() -> dict[str, str]:
+    """Where identity and privacy find each other, and privacy itself."""
+    return {name: f"127.0.0.1:{free_port()}" for name in ("identity", "privacy")}
+
+
 @asynccontextmanager
-async def serving_privacy(infra: Infra, clock: FakeClock) -> AsyncIterator[str]:
+async def serving_privacy(infra: Infra, clock: FakeClock, folder: Path, **more: object) -> AsyncIterator[str]:
     """Privacy in this process; yields its address."""
-    settings = ServiceSettings(**settings_for(infra, "privacy"))
+    settings = PrivacySettings(**settings_for(infra, "privacy", **more))
+    keys = ReceiptKeys(signing_key(folder, "first").parent)
     async with Service("privacy", settings, metadata=PrivacyRow.metadata, clock=clock) as service:
-        await compose_privacy(service, settings)
+        await compose_privacy(service, settings, keys)
         async with running(service) as address:
             yield address
 
 
 @pytest.fixture(scope="session")
-async def privacy(infra: Infra, clock: FakeClock) -> AsyncIterator[str]:
-    async with serving_privacy(infra, clock) as address:
+async def privacy(
+    infra: Infra, clock: FakeClock, addresses: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[str]:
+    folder, known = tmp_path_factory.mktemp("receipts"), {"peers": addresses, "listen": addresses["privacy"]}
+    async with serving_privacy(infra, clock, folder, **known) as address:
         yield address
 
 
@@ -90,24 +94,37 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory, clock: FakeClock) -> SigningKeys:
     folder = tmp_path_factory.mktemp("signing")
-    add_key(folder, "first")
+    signing_key(folder, "first")
     return SigningKeys(folder, clock)
 
 
 @pytest.fixture(scope="session")
-async def identity(
-    infra: Infra, clock: FakeClock, keys: SigningKeys, mailbox: Mailbox, privacy: str, traces: Path
+def peppers(traces: Path, clock: FakeClock) -> Peppers:
+    return Peppers(traces.parent, clock, secrets.token_bytes)
+
+
+@pytest.fixture(scope="session")
+async def identity(  # noqa: PLR0917
+    infra: Infra,
+    clock: FakeClock,
+    keys: SigningKeys,
+    mailbox: Mailbox,
+    privacy: str,
+    addresses: dict[str, str],
+    traces: Path,
 ) -> AsyncIterator[Service]:
     settings = Settings(
         **settings_for(
             infra,
             "identity",
+            listen=addresses["identity"],
             peers={"privacy": privacy},
             smtp_host="127.0.0.1",
             smtp_port=mailbox.port,
             trace_file=traces,
             trace_ratio=1.0,
             token_key=secrets.token_hex(32),
+            pepper_dir=traces.parent,
         )
     )
     async with Service("identity", settings, metadata=Row.metadata, clock=clock, jwks=keys.jwks) as service:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from chassis.service import Service
+from services.identity.adapters.peppers import Peppers
 from services.identity.adapters.smtp import Mailer, SmtpServer
 from services.identity.domain.letters import TEMPLATES, MailKind, Occasion
 from services.identity.domain.mails import Mail
@@ -91,7 +92,7 @@ async def test_a_mail_is_given_up_after_a_day(people: People, clock: FakeClock) 
 
 @pytest.mark.promise("9-asneeded")
 async def test_a_mail_that_nobody_ever_claims_ends_within_the_day(
-    people: People, clock: FakeClock, identity: Service
+    people: People, clock: FakeClock, identity: Service, peppers: Peppers
 ) -> None:
     person = await people.signed_in()
     mails = [
@@ -102,15 +103,15 @@ async def test_a_mail_that_nobody_ever_claims_ends_within_the_day(
         mail.due_at += timedelta(days=30)
         await identity.db.insert(mail)
     clock.forward(timedelta(hours=22))
-    await _sweep(identity, clock)
+    await _sweep(identity, clock, peppers)
     assert [await _gone(people, mail.recipient) for mail in mails] == [False, False]
     clock.forward(timedelta(hours=2))
-    await _sweep(identity, clock)
+    await _sweep(identity, clock, peppers)
     assert [await _gone(people, mail.recipient) for mail in mails] == [True, True]
 
 
-async def _sweep(identity: Service, clock: FakeClock) -> None:
-    for job in sweeps(identity.db, clock):
+async def _sweep(identity: Service, clock: FakeClock, peppers: Peppers) -> None:
+    for job in sweeps(identity.db, clock, peppers):
         await job.run()
 
 

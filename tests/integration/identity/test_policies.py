@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +18,11 @@ from tests.support import FakeClock
 IN_FORCE = AcceptedVersions("2025-10-29", "2025-10-29")
 
 
-async def test_what_is_in_force_is_known_for_half_a_minute_and_longer_in_need(infra: Infra) -> None:
+async def test_what_is_in_force_is_known_for_half_a_minute_and_longer_in_need(
+    infra: Infra, tmp_path: Path
+) -> None:
     clock = FakeClock()
-    async with serving_privacy(infra, clock) as address:
+    async with serving_privacy(infra, clock, tmp_path) as address:
         channel = open_channel(address, infra.tls_dir("identity"), "privacy")
         policies = Policies(channel, clock)
         assert await policies.current(2) == IN_FORCE

@@ -18,9 +18,8 @@ import pytest
 from crafiq.identity.v1 import identity_pb2, identity_pb2_grpc
 
 from deploy.local.infra import Infra
-from tests.integration.identity.conftest import add_key
 from tests.integration.identity.people import FROM, PASSWORD, PATIENCE, Mailbox, new_address
-from tests.support import calling, eventually
+from tests.support import calling, eventually, signing_key
 
 ROOT = Path(__file__).parents[3]
 
@@ -58,7 +57,7 @@ def _secrets(folder: Path, infra: Infra) -> Path:
     for name, value in values.items():
         (folder / f"crafiq_{name}").write_text(value, encoding="utf-8")
     (folder / "signing").mkdir()
-    add_key(folder / "signing", "first")
+    signing_key(folder / "signing", "first")
     return folder
 
 
@@ -72,6 +71,7 @@ def _environment(infra: Infra, folder: Path, port: int, privacy: str, smtp: int)
         "CRAFIQ_TLS_DIR": str(infra.tls_dir("identity")),
         "CRAFIQ_NATS_URL": infra.nats.url,
         "CRAFIQ_PEERS": json.dumps({"privacy": privacy}),
+        "CRAFIQ_PEPPER_DIR": str(folder),
         "CRAFIQ_SMTP_HOST": "127.0.0.1",
         "CRAFIQ_SMTP_PORT": str(smtp),
     }
@@ -101,7 +101,7 @@ async def test_it_serves_takes_new_keys_on_sighup_and_drains_on_sigterm(
 ) -> None:
     async with _running(infra, tmp_path, privacy, mailbox.port) as identity:
         assert await identity.kids() == ["first"]
-        add_key(identity.signing, "second")
+        signing_key(identity.signing, "second")
         identity.process.send_signal(signal.SIGHUP)
 
         async def both() -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from chassis.db import Statement
 from chassis.service import Service
+from services.identity.adapters.peppers import Peppers
 from services.identity.jobs.sweeps import sweeps
 from tests.integration.identity.people import People, refusal
 from tests.support import FakeClock, eventually
@@ -17,10 +18,10 @@ from tests.support import FakeClock, eventually
 @pytest.mark.promise("9-asneeded")
 @pytest.mark.parametrize("table", ["verifications", "sign_up_requests", "throttles", "sessions"])
 async def test_a_sweep_takes_what_nobody_holds_and_the_rest_later(
-    people: People, clock: FakeClock, identity: Service, table: str
+    people: People, clock: FakeClock, identity: Service, peppers: Peppers, table: str
 ) -> None:
     async def left(rows: int) -> bool:
-        for job in sweeps(identity.db, clock):
+        for job in sweeps(identity.db, clock, peppers):
             await job.run()
         return len(await people.rows(f"SELECT FROM {table}")) == rows
 

@@ -14,12 +14,14 @@ from crafiq.identity.v1 import events_pb2
 from crafiq.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
 
 from chassis.service import Service
-from chassis.settings import ServiceSettings
 from deploy.local.infra import Infra
-from services.privacy.__main__ import compose
+from services.privacy.__main__ import Settings, compose
+from services.privacy.adapters import ReceiptKeys
+from services.privacy.consumers import Consumers
 from services.privacy.domain import Row
+from services.privacy.repository import Acceptances, Documents, Erasures
 from tests.integration.in_process import Neighbours, in_process, settings_for
-from tests.support import Announced
+from tests.support import Announced, signing_key
 
 VERSION = "2025-10-29"
 ACCEPTED_AT = datetime(2026, 1, 1, 11, 30, tzinfo=UTC)
@@ -27,12 +29,13 @@ Sql: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 @pytest.fixture(scope="session")
-async def privacy(infra: Infra) -> AsyncIterator[Neighbours]:
+async def privacy(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Neighbours]:
     """Privacy, and those around it."""
-    settings = ServiceSettings(**settings_for(infra, "privacy"))
+    settings = Settings(**settings_for(infra, "privacy"))
+    keys = ReceiptKeys(signing_key(tmp_path_factory.mktemp("receipts"), "first").parent)
 
     async def wire(service: Service) -> None:
-        await compose(service, settings)
+        await compose(service, settings, keys)
 
     async with in_process(infra, settings, "privacy", Row.metadata, wire) as neighbours:
         yield neighbours
@@ -58,6 +61,12 @@ async def sql(privacy: Neighbours) -> AsyncIterator[Sql]:
     connection = await asyncpg.connect(privacy.infra.postgres.dsn("privacy"))
     yield connection
     await connection.close()
+
+
+def listening(privacy: Neighbours) -> Consumers:
+    """What it listens with, for who tells it something without the bus."""
+    db = privacy.service.db
+    return Consumers(Documents(db), Acceptances(db), Erasures(db), privacy.service.new_id, lambda _: None)
 
 
 def verified(account: UUID, policy: str = VERSION, terms: str = VERSION) -> events_pb2.AccountVerified:

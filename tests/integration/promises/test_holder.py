@@ -2,141 +2,38 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
-from uuid import UUID, uuid4
+from typing import cast
+from uuid import UUID
 
 import asyncpg
 import pytest
+from crafiq.identity.v1.events_pb2 import AccountErased
 from crafiq.promises.v1 import promises_pb2
-from sqlalchemy import Text
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from chassis.db import Database
 from chassis.rpc import Call
-from deploy.local.infra import Infra
-from promises.holder import BACKUPS, Holder
-from promises.inventory import (
-    ACCOUNT,
-    ANONYMISE,
-    DELETE,
-    RETAIN,
-    Base,
-    Basis,
-    Category,
-    Declaration,
-    Keep,
-    Purpose,
-    check,
-    inventory,
-    plain,
-    subject,
-)
-from promises.tables import standard
-from tests.support import FakeClock
+from promises.eraser import Eraser
+from promises.erasing import Erasing
+from promises.holder import Holder
+from promises.holdings import Holdings
+from promises.inventory import check
+from promises.shares import BACKUPS
+from tests.integration.promises.archive import Row, archive, db, person
 
-LAW = Keep.law("HGB § 257", timedelta(days=3653))
-WORDS = Declaration(Category.CONTENT, Purpose.STORAGE, Basis.CONTRACT, ACCOUNT, DELETE)
-TITLE = Declaration(Category.CONTENT, Purpose.PUBLICATION, Basis.CONTRACT, ACCOUNT, ANONYMISE)
-PLACE = Declaration(Category.DEVICE, Purpose.SECURITY, Basis.LEGITIMATE_INTERESTS, Keep.days(30), DELETE)
-AMOUNT = Declaration(Category.PAYMENT, Purpose.PAYMENT, Basis.LEGAL_OBLIGATION, LAW, RETAIN)
+__all__ = ["archive", "db", "person"]
 NOBODY = cast(Call, None)  # who calls is settled before
-
-
-class Row(Base, registry=inventory("archive")):
-    """A made-up service with something of every kind."""
-
-
-standard(Row.metadata)
-
-
-class Note(Row, table=True):
-    """Goes with its person."""
-
-    __tablename__ = "notes"
-    id: UUID = plain("random", primary_key=True)
-    account: UUID = subject(DELETE)
-    words: str = WORDS.column()
-    place: str | None = PLACE.column(Text, default=None)
-
-
-class Work(Row, table=True):
-    """Stays as nobody's."""
-
-    __tablename__ = "works"
-    id: UUID = plain("random", primary_key=True)
-    account: UUID | None = subject(ANONYMISE)
-    title: str | None = TITLE.column()
-
-
-class Payment(Row, table=True):
-    """Part of it is kept because a law demands it."""
-
-    __tablename__ = "payments"
-    id: UUID = plain("random", primary_key=True)
-    account: UUID = subject(DELETE)
-    cents: int = AMOUNT.column()
-
-
-class RetainedPayment(Row, table=True):
-    """That part."""
-
-    __tablename__ = "retained_payments"
-    id: UUID = plain("random", primary_key=True)
-    cents: int = AMOUNT.column()
-
-
-@pytest.fixture(scope="module")
-async def archive(infra: Infra) -> AsyncIterator[str]:
-    """A database with these tables."""
-    name = f"test_{uuid4().hex}"
-    admin = await asyncpg.connect(infra.postgres.admin_dsn)
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    url = re.sub(r"/[^/?]*\?", f"/{name}?", infra.postgres.admin_dsn, count=1)
-
-    async def connect() -> Any:
-        return await asyncpg.connect(url)
-
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
-    async with engine.begin() as connection:
-        await connection.run_sync(Row.metadata.create_all)
-    yield url
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
-
-
-@pytest.fixture
-async def db(archive: str) -> AsyncIterator[Database]:
-    opened = Database.open(archive, clock=FakeClock(), new_id=uuid4, request_key=b"k" * 32, size=(1, 2))
-    async with opened as database:
-        yield database
 
 
 @pytest.fixture
 def holder(db: Database) -> Holder:
-    return Holder(db, Row.metadata)
+    eraser = Eraser(db, Erasing(Row.metadata), AccountErased)
+    return Holder(db, Row.metadata, Holdings(db, Row.metadata, ()), eraser, nothing)
 
 
-@pytest.fixture
-def person(archive: str, db: Database) -> Callable[[], Awaitable[UUID]]:
-    """Makes people who have two notes (one with a place), a work and a payment."""
-
-    async def make() -> UUID:
-        account = uuid4()
-        sql = await asyncpg.connect(archive)
-        await sql.execute("INSERT INTO subjects (account, since) VALUES ($1, now())", account)
-        await sql.close()
-        async with db.transaction() as tx:
-            await tx.insert(Note(id=uuid4(), account=account, words="one", place="here"))
-            await tx.insert(Note(id=uuid4(), account=account, words="two"))
-            await tx.insert(Work(id=uuid4(), account=account, title="mine"))
-            await tx.insert(Payment(id=uuid4(), account=account, cents=900))
-        return account
-
-    return make
+async def nothing() -> int:
+    return 0
 
 
 async def plan(holder: Holder, account: UUID) -> dict[int, promises_pb2.Bucket]:

@@ -14,11 +14,12 @@ from chassis.deadletters import DeadLetter, bury
 from promises.retention import BATCH, ending, in_batches, standard_jobs
 from promises.subjects import fence
 from tests.integration.chassis_data.conftest import KEY
+from tests.integration.chassis_data.rows import Row
 from tests.support import FakeClock
 
 
 async def sweep(db: Database) -> None:
-    for job in standard_jobs(db):
+    for job in standard_jobs(db, Row.metadata):
         await job.run()
 
 
@@ -28,7 +29,7 @@ async def test_claims_requests_and_dead_letters_end_in_time(
 ) -> None:
     clock = FakeClock()
     erased = uuid4()
-    await sql.execute("INSERT INTO tombstones VALUES ($1, now())", erased)
+    await sql.execute("INSERT INTO tombstones VALUES ($1, $2)", erased, clock.now())
 
     async def left() -> list[int]:
         tables = ("inbox", "requests", "dead_letters")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -194,13 +195,30 @@ def test_an_anonymised_column_that_must_have_a_value_is_a_fault() -> None:
 
 
 def test_a_retained_table_has_an_end() -> None:
-    def keep(row: Any, rule: Keep) -> None:
+    def keep(row: Any, rule: Keep, *, ends: bool = True) -> None:
         end = Declaration(Category.PAYMENT, Purpose.PAYMENT, Basis.LEGAL_OBLIGATION, rule, RETAIN)
         key = Column("pseudonym", Uuid, primary_key=True, info={"declaration": plain_info()})
-        Table("retained_things", row.metadata, key, _column("amount", end))
+        until = [_column("until", plain_info())] if ends else []
+        Table("retained_things", row.metadata, key, _column("amount", end), *until)
 
     assert faults(lambda row: keep(row, LAW)) == []
     assert any("for ever" in fault for fault in faults(lambda row: keep(row, ACCOUNT)))
+    assert any("has no `until`" in fault for fault in faults(lambda row: keep(row, LAW, ends=False)))
+
+
+def test_what_is_retained_says_why_and_ends_once() -> None:
+    def make(row: Any, *ways: Declaration) -> None:
+        for table in ("things", "retained_things"):
+            key = Column("id", Uuid, primary_key=True, info={"declaration": plain_info()})
+            owner = [_column("account", Subject(DELETE), Uuid, index=True)] if table == "things" else []
+            columns = [_column(f"c{number}", way) for number, way in enumerate(ways)]
+            Table(table, row.metadata, key, *owner, *columns, _column("until", plain_info()))
+
+    why = replace(AMOUNT, afterwards=LAW)
+    other = replace(AMOUNT, afterwards=Keep.days(5))
+    assert faults(lambda row: make(row, why)) == []
+    assert any("say `afterwards`" in fault for fault in faults(lambda row: make(row, AMOUNT)))
+    assert any("until two dates" in fault for fault in faults(lambda row: make(row, why, other)))
 
 
 def test_a_key_that_would_stop_an_erasure_is_a_fault() -> None:

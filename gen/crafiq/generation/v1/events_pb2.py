@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!crafiq/generation/v1/events.proto\x12\x14\x63rafiq.generation.v1\x1a\x1b\x62uf/validate/validate.proto\"_\n\x11GenerationCreated\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/\"{\n\x13GenerationSucceeded\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/\x12\x18\n\x07\x63redits\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"n\n\x10GenerationFailed\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/\x12\x0e\n\x06reason\x18\x03 \x01(\t\"a\n\x13GenerationCancelled\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!crafiq/generation/v1/events.proto\x12\x14\x63rafiq.generation.v1\x1a\x1b\x62uf/validate/validate.proto\"_\n\x11GenerationCreated\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/\"{\n\x13GenerationSucceeded\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/\x12\x18\n\x07\x63redits\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"n\n\x10GenerationFailed\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/\x12\x0e\n\x06reason\x18\x03 \x01(\t\"a\n\x13GenerationCancelled\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/\"U\n\rAccountErased\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12!\n\x07\x65rasure\x18\x02 \x01(\tB\x10\xbaH\rr\x0b:\terasures/b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +50,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATIONCANCELLED'].fields_by_name['account']._serialized_options = b'\272H\rr\013:\taccounts/'
   _globals['_GENERATIONCANCELLED'].fields_by_name['generation']._loaded_options = None
   _globals['_GENERATIONCANCELLED'].fields_by_name['generation']._serialized_options = b'\272H\020r\016:\014generations/'
+  _globals['_ACCOUNTERASED'].fields_by_name['account']._loaded_options = None
+  _globals['_ACCOUNTERASED'].fields_by_name['account']._serialized_options = b'\272H\rr\013:\taccounts/'
+  _globals['_ACCOUNTERASED'].fields_by_name['erasure']._loaded_options = None
+  _globals['_ACCOUNTERASED'].fields_by_name['erasure']._serialized_options = b'\272H\rr\013:\terasures/'
   _globals['_GENERATIONCREATED']._serialized_start=88
   _globals['_GENERATIONCREATED']._serialized_end=183
   _globals['_GENERATIONSUCCEEDED']._serialized_start=185
@@ -58,4 +62,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATIONFAILED']._serialized_end=420
   _globals['_GENERATIONCANCELLED']._serialized_start=422
   _globals['_GENERATIONCANCELLED']._serialized_end=519
+  _globals['_ACCOUNTERASED']._serialized_start=521
+  _globals['_ACCOUNTERASED']._serialized_end=606
 # @@protoc_insertion_point(module_scope)

@@ -591,6 +591,7 @@ class GenerationReceipt(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     EGRESS_KEPT_FIELD_NUMBER: _builtins.int
     OUTPUTS_MADE_FIELD_NUMBER: _builtins.int
+    VENDOR_COPIES_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
     """What was deleted, `generations/{uuid}`; nothing answers to the name any more."""
     states: _builtins.int
@@ -601,6 +602,11 @@ class GenerationReceipt(_message.Message):
     """How many lines of the record of who received what stay, until the account is deleted."""
     outputs_made: _builtins.int
     """How many Outputs were made; they are in the library until they are deleted there."""
+    vendor_copies: _builtins.int
+    """How many copies vendors still have of what they were sent for it. Those
+    that a vendor lets us remove are removed within minutes; the others end by
+    the vendor's own clock, which the egress record shows.
+    """
     @_builtins.property
     def delete_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -614,10 +620,11 @@ class GenerationReceipt(_message.Message):
         attempts: _builtins.int = ...,
         egress_kept: _builtins.int = ...,
         outputs_made: _builtins.int = ...,
+        vendor_copies: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "delete_time", b"delete_time", "egress_kept", b"egress_kept", "generation", b"generation", "outputs_made", b"outputs_made", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "delete_time", b"delete_time", "egress_kept", b"egress_kept", "generation", b"generation", "outputs_made", b"outputs_made", "states", b"states", "vendor_copies", b"vendor_copies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63rafiq/identity/v1/events.proto\x12\x12\x63rafiq.identity.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x01\n\x0f\x41\x63\x63ountVerified\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\x1f\n\x0epolicy_version\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rterms_version\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x37\n\x0b\x61\x63\x63\x65pted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"V\n\x0eSessionRevoked\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12!\n\x07session\x18\x02 \x01(\tB\x10\xbaH\rr\x0b:\tsessions/\"V\n\x0e\x41\x63\x63ountDeleted\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12!\n\x07\x65rasure\x18\x02 \x01(\tB\x10\xbaH\rr\x0b:\terasures/b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63rafiq/identity/v1/events.proto\x12\x12\x63rafiq.identity.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x01\n\x0f\x41\x63\x63ountVerified\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\x1f\n\x0epolicy_version\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1e\n\rterms_version\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x37\n\x0b\x61\x63\x63\x65pted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x11\n\treturning\x18\x05 \x01(\x08\"V\n\x0eSessionRevoked\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12!\n\x07session\x18\x02 \x01(\tB\x10\xbaH\rr\x0b:\tsessions/\"\x8f\x01\n\x0e\x41\x63\x63ountDeleted\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12!\n\x07\x65rasure\x18\x02 \x01(\tB\x10\xbaH\rr\x0b:\terasures/\x12\x37\n\x0b\x64\x65lete_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"U\n\rAccountErased\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12!\n\x07\x65rasure\x18\x02 \x01(\tB\x10\xbaH\rr\x0b:\terasures/b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,10 +49,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCOUNTDELETED'].fields_by_name['account']._serialized_options = b'\272H\rr\013:\taccounts/'
   _globals['_ACCOUNTDELETED'].fields_by_name['erasure']._loaded_options = None
   _globals['_ACCOUNTDELETED'].fields_by_name['erasure']._serialized_options = b'\272H\rr\013:\terasures/'
+  _globals['_ACCOUNTDELETED'].fields_by_name['delete_time']._loaded_options = None
+  _globals['_ACCOUNTDELETED'].fields_by_name['delete_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_ACCOUNTERASED'].fields_by_name['account']._loaded_options = None
+  _globals['_ACCOUNTERASED'].fields_by_name['account']._serialized_options = b'\272H\rr\013:\taccounts/'
+  _globals['_ACCOUNTERASED'].fields_by_name['erasure']._loaded_options = None
+  _globals['_ACCOUNTERASED'].fields_by_name['erasure']._serialized_options = b'\272H\rr\013:\terasures/'
   _globals['_ACCOUNTVERIFIED']._serialized_start=118
-  _globals['_ACCOUNTVERIFIED']._serialized_end=292
-  _globals['_SESSIONREVOKED']._serialized_start=294
-  _globals['_SESSIONREVOKED']._serialized_end=380
-  _globals['_ACCOUNTDELETED']._serialized_start=382
-  _globals['_ACCOUNTDELETED']._serialized_end=468
+  _globals['_ACCOUNTVERIFIED']._serialized_end=311
+  _globals['_SESSIONREVOKED']._serialized_start=313
+  _globals['_SESSIONREVOKED']._serialized_end=399
+  _globals['_ACCOUNTDELETED']._serialized_start=402
+  _globals['_ACCOUNTDELETED']._serialized_end=545
+  _globals['_ACCOUNTERASED']._serialized_start=547
+  _globals['_ACCOUNTERASED']._serialized_end=632
 # @@protoc_insertion_point(module_scope)

@@ -29,12 +29,17 @@ class AccountVerified(_message.Message):
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     TERMS_VERSION_FIELD_NUMBER: _builtins.int
     ACCEPTED_AT_FIELD_NUMBER: _builtins.int
+    RETURNING_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """`accounts/{uuid}`."""
     policy_version: _builtins.str
     """The privacy policy that was accepted at sign-up."""
     terms_version: _builtins.str
     """The terms that were accepted at sign-up."""
+    returning: _builtins.bool
+    """Whether an account with this address was deleted within the last six
+    months: then there is no sign-up grant.
+    """
     @_builtins.property
     def accepted_at(self) -> _timestamp_pb2.Timestamp:
         """When they were accepted."""
@@ -46,10 +51,11 @@ class AccountVerified(_message.Message):
         policy_version: _builtins.str = ...,
         terms_version: _builtins.str = ...,
         accepted_at: _timestamp_pb2.Timestamp | None = ...,
+        returning: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accepted_at", b"accepted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_at", b"accepted_at", "account", b"account", "policy_version", b"policy_version", "terms_version", b"terms_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_at", b"accepted_at", "account", b"account", "policy_version", b"policy_version", "returning", b"returning", "terms_version", b"terms_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -93,10 +99,44 @@ class AccountDeleted(_message.Message):
 
     ACCOUNT_FIELD_NUMBER: _builtins.int
     ERASURE_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """`accounts/{uuid}`."""
     erasure: _builtins.str
-    """`erasures/{uuid}`: what became of everything that was held."""
+    """`erasures/{uuid}`."""
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        erasure: _builtins.str = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "delete_time", b"delete_time", "erasure", b"erasure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountDeleted: _TypeAlias = AccountDeleted  # noqa: Y015
+
+@_typing.final
+class AccountErased(_message.Message):
+    """What identity held of an account that was deleted is gone, as its columns
+    declare.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ERASURE_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """`accounts/{uuid}`."""
+    erasure: _builtins.str
+    """`erasures/{uuid}`."""
     def __init__(
         self,
         *,
@@ -109,4 +149,4 @@ class AccountDeleted(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AccountDeleted: _TypeAlias = AccountDeleted  # noqa: Y015
+Global___AccountErased: _TypeAlias = AccountErased  # noqa: Y015

@@ -31,7 +31,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!crafiq/identity/v1/identity.proto\x12\x12\x63rafiq.identity.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x02\n\x07\x41\x63\x63ount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x05\x65mail\x18\x02 \x01(\tB\x04\xd0\xf3\x18\x01\x12L\n\x08username\x18\x03 \x01(\tB:\xbaH3r12/^([A-Za-z0-9][A-Za-z0-9_.-]{1,28}[A-Za-z0-9])?$\xd0\xf3\x18\x02\x12!\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x0b\xbaH\x04r\x02\x18P\xd0\xf3\x18\x02\x12/\n\x05state\x18\x05 \x01(\x0e\x32 .crafiq.identity.v1.AccountState\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\"\xc8\x02\n\rSignUpRequest\x12\x1d\n\x05\x65mail\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x18\xfe\x01`\x01\xd0\xf3\x18\x01\x12 \n\x08password\x18\x02 \x01(\tB\x0e\xbaH\x07r\x05\x10\x08\x18\xc8\x01\xd0\xf3\x18\x03\x12L\n\x08username\x18\x03 \x01(\tB:\xbaH3r12/^([A-Za-z0-9][A-Za-z0-9_.-]{1,28}[A-Za-z0-9])?$\xd0\xf3\x18\x02\x12!\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x0b\xbaH\x04r\x02\x18P\xd0\xf3\x18\x02\x12\x10\n\x08is_adult\x18\x05 \x01(\x08\x12*\n\x17\x61\x63\x63\x65pted_policy_version\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18(\x12)\n\x16\x61\x63\x63\x65pted_terms_version\x18\x07 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18(\x12\x1c\n\nrequest_id\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"A\n\x0eSignUpResponse\x12/\n\x05state\x18\x01 \x01(\x0e\x32 .crafiq.identity.v1.AccountState\"S\n\x12VerifyEmailRequest\x12\x1d\n\x05token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x14\x18\xc8\x01\xd0\xf3\x18\x03\x12\x1e\n\x08password\x18\x02 \x01(\tB\x0c\xbaH\x05r\x03\x18\xc8\x01\xd0\xf3\x18\x03\"F\n\x13VerifyEmailResponse\x12/\n\x05state\x18\x01 \x01(\x0e\x32 .crafiq.identity.v1.AccountState\":\n\x19ResendVerificationRequest\x12\x1d\n\x05\x65mail\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x18\xfe\x01`\x01\xd0\xf3\x18\x01\"\x1c\n\x1aResendVerificationResponse\"v\n\x14\x43reateSessionRequest\x12\x1d\n\x05\x65mail\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\xfe\x01\xd0\xf3\x18\x01\x12 \n\x08password\x18\x02 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\xc8\x01\xd0\xf3\x18\x03\x12\x1d\n\x15refresh_token_in_body\x18\x03 \x01(\x08\"\xa8\x01\n\x15\x43reateSessionResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xd0\xf3\x18\x03\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12 \n\rrefresh_token\x18\x04 \x01(\tB\x04\xd0\xf3\x18\x03H\x00\x88\x01\x01\x42\x10\n\x0e_refresh_token\"[\n\x15RefreshSessionRequest\x12#\n\rrefresh_token\x18\x01 \x01(\tB\x0c\xbaH\x05r\x03\x18\xc8\x01\xd0\xf3\x18\x03\x12\x1d\n\x15refresh_token_in_body\x18\x02 \x01(\x08\"O\n\x13ListSessionsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"^\n\x14ListSessionsResponse\x12-\n\x08sessions\x18\x01 \x03(\x0b\x32\x1b.crafiq.identity.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa3\x01\n\x07Session\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x06\x64\x65vice\x18\x02 \x01(\tB\x04\xd0\xf3\x18\x06\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63urrent\x18\x05 \x01(\x08\"8\n\x14\x44\x65leteSessionRequest\x12 \n\x04name\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18<:\tsessions/\"\x10\n\x0eSignOutRequest\"9\n\x15ReauthenticateRequest\x12 \n\x08password\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\xc8\x01\xd0\xf3\x18\x03\"d\n\x16ReauthenticateResponse\x12\x1a\n\x0creauth_token\x18\x01 \x01(\tB\x04\xd0\xf3\x18\x03\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11GetAccountRequest\"}\n\x14UpdateAccountRequest\x12\x34\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1b.crafiq.identity.v1.AccountB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"\x10\n\x0eGetJwksRequest\"<\n\x1d\x42\x61tchGetPublicProfilesRequest\x12\x1b\n\x08\x61\x63\x63ounts\x18\x01 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\"U\n\x1e\x42\x61tchGetPublicProfilesResponse\x12\x33\n\x08profiles\x18\x01 \x03(\x0b\x32!.crafiq.identity.v1.PublicProfile\"8\n\rPublicProfile\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x16\n\x08username\x18\x02 \x01(\tB\x04\xd0\xf3\x18\x02*I\n\x0c\x41\x63\x63ountState\x12\x1d\n\x19\x41\x43\x43OUNT_STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nUNVERIFIED\x10\x01\x12\n\n\x06\x41\x43TIVE\x10\x02\x32\xee\r\n\x0fIdentityService\x12t\n\x06SignUp\x12!.crafiq.identity.v1.SignUpRequest\x1a\".crafiq.identity.v1.SignUpResponse\"#\xca\xf3\x18\x08\x08\x01 \x01\x32\x02\x08\x14\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/accounts:\x01*\x12\x8f\x01\n\x0bVerifyEmail\x12&.crafiq.identity.v1.VerifyEmailRequest\x1a\'.crafiq.identity.v1.VerifyEmailResponse\"/\xca\xf3\x18\x08\x08\x01 \x01\x32\x02\x08\x14\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/accounts:verifyEmail:\x01*\x12\xab\x01\n\x12ResendVerification\x12-.crafiq.identity.v1.ResendVerificationRequest\x1a..crafiq.identity.v1.ResendVerificationResponse\"6\xca\xf3\x18\x08\x08\x01 \x01\x32\x02\x08\x06\x82\xd3\xe4\x93\x02$\"\x1f/v1/accounts:resendVerification:\x01*\x12\x89\x01\n\rCreateSession\x12(.crafiq.identity.v1.CreateSessionRequest\x1a).crafiq.identity.v1.CreateSessionResponse\"#\xca\xf3\x18\x08\x08\x01 \x02\x32\x02\x08\x14\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/sessions:\x01*\x12\x93\x01\n\x0eRefreshSession\x12).crafiq.identity.v1.RefreshSessionRequest\x1a).crafiq.identity.v1.CreateSessionResponse\"+\xca\xf3\x18\x08\x08\x01 \x02\x32\x02\x08<\x82\xd3\xe4\x93\x02\x19\"\x14/v1/sessions:refresh:\x01*\x12\x7f\n\x0cListSessions\x12\'.crafiq.identity.v1.ListSessionsRequest\x1a(.crafiq.identity.v1.ListSessionsResponse\"\x1c\xca\xf3\x18\x04\x08\x02 \x08\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/sessions\x12x\n\rDeleteSession\x12(.crafiq.identity.v1.DeleteSessionRequest\x1a\x16.google.protobuf.Empty\"%\xca\xf3\x18\x04\x08\x02 \x08\x82\xd3\xe4\x93\x02\x17*\x15/v1/{name=sessions/*}\x12n\n\x07SignOut\x12\".crafiq.identity.v1.SignOutRequest\x1a\x16.google.protobuf.Empty\"\'\xca\xf3\x18\x04\x08\x02 \x02\x82\xd3\xe4\x93\x02\x19\"\x14/v1/sessions:signOut:\x01*\x12\x9b\x01\n\x0eReauthenticate\x12).crafiq.identity.v1.ReauthenticateRequest\x1a*.crafiq.identity.v1.ReauthenticateResponse\"2\xca\xf3\x18\x08\x08\x02 \x02\x32\x02\x08\n\x82\xd3\xe4\x93\x02 \"\x1b/v1/sessions:reauthenticate:\x01*\x12q\n\nGetAccount\x12%.crafiq.identity.v1.GetAccountRequest\x1a\x1b.crafiq.identity.v1.Account\"\x1f\xca\xf3\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/accounts/me\x12\x80\x01\n\rUpdateAccount\x12(.crafiq.identity.v1.UpdateAccountRequest\x1a\x1b.crafiq.identity.v1.Account\"(\xca\xf3\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x1a\x32\x0f/v1/accounts/me:\x07\x61\x63\x63ount\x12p\n\x07GetJwks\x12\".crafiq.identity.v1.GetJwksRequest\x1a\x14.google.api.HttpBody\"+\xca\xf3\x18\t\x08\x01 \x02\x32\x03\x08\xd8\x04\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\x91\x01\n\x16\x42\x61tchGetPublicProfiles\x12\x31.crafiq.identity.v1.BatchGetPublicProfilesRequest\x1a\x32.crafiq.identity.v1.BatchGetPublicProfilesResponse\"\x10\xca\xf3\x18\x0c\x08\x04\x12\x06\x61ssets \x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!crafiq/identity/v1/identity.proto\x12\x12\x63rafiq.identity.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x02\n\x07\x41\x63\x63ount\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x05\x65mail\x18\x02 \x01(\tB\x04\xd0\xf3\x18\x01\x12L\n\x08username\x18\x03 \x01(\tB:\xbaH3r12/^([A-Za-z0-9][A-Za-z0-9_.-]{1,28}[A-Za-z0-9])?$\xd0\xf3\x18\x02\x12!\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x0b\xbaH\x04r\x02\x18P\xd0\xf3\x18\x02\x12/\n\x05state\x18\x05 \x01(\x0e\x32 .crafiq.identity.v1.AccountState\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\"\xc8\x02\n\rSignUpRequest\x12\x1d\n\x05\x65mail\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x18\xfe\x01`\x01\xd0\xf3\x18\x01\x12 \n\x08password\x18\x02 \x01(\tB\x0e\xbaH\x07r\x05\x10\x08\x18\xc8\x01\xd0\xf3\x18\x03\x12L\n\x08username\x18\x03 \x01(\tB:\xbaH3r12/^([A-Za-z0-9][A-Za-z0-9_.-]{1,28}[A-Za-z0-9])?$\xd0\xf3\x18\x02\x12!\n\x0c\x64isplay_name\x18\x04 \x01(\tB\x0b\xbaH\x04r\x02\x18P\xd0\xf3\x18\x02\x12\x10\n\x08is_adult\x18\x05 \x01(\x08\x12*\n\x17\x61\x63\x63\x65pted_policy_version\x18\x06 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18(\x12)\n\x16\x61\x63\x63\x65pted_terms_version\x18\x07 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18(\x12\x1c\n\nrequest_id\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"A\n\x0eSignUpResponse\x12/\n\x05state\x18\x01 \x01(\x0e\x32 .crafiq.identity.v1.AccountState\"S\n\x12VerifyEmailRequest\x12\x1d\n\x05token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x14\x18\xc8\x01\xd0\xf3\x18\x03\x12\x1e\n\x08password\x18\x02 \x01(\tB\x0c\xbaH\x05r\x03\x18\xc8\x01\xd0\xf3\x18\x03\"h\n\x13VerifyEmailResponse\x12/\n\x05state\x18\x01 \x01(\x0e\x32 .crafiq.identity.v1.AccountState\x12 \n\x18sign_up_credits_withheld\x18\x02 \x01(\x08\":\n\x19ResendVerificationRequest\x12\x1d\n\x05\x65mail\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x18\xfe\x01`\x01\xd0\xf3\x18\x01\"\x1c\n\x1aResendVerificationResponse\"v\n\x14\x43reateSessionRequest\x12\x1d\n\x05\x65mail\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\xfe\x01\xd0\xf3\x18\x01\x12 \n\x08password\x18\x02 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\xc8\x01\xd0\xf3\x18\x03\x12\x1d\n\x15refresh_token_in_body\x18\x03 \x01(\x08\"\xa8\x01\n\x15\x43reateSessionResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xd0\xf3\x18\x03\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12 \n\rrefresh_token\x18\x04 \x01(\tB\x04\xd0\xf3\x18\x03H\x00\x88\x01\x01\x42\x10\n\x0e_refresh_token\"[\n\x15RefreshSessionRequest\x12#\n\rrefresh_token\x18\x01 \x01(\tB\x0c\xbaH\x05r\x03\x18\xc8\x01\xd0\xf3\x18\x03\x12\x1d\n\x15refresh_token_in_body\x18\x02 \x01(\x08\"O\n\x13ListSessionsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"^\n\x14ListSessionsResponse\x12-\n\x08sessions\x18\x01 \x03(\x0b\x32\x1b.crafiq.identity.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa3\x01\n\x07Session\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x06\x64\x65vice\x18\x02 \x01(\tB\x04\xd0\xf3\x18\x06\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63urrent\x18\x05 \x01(\x08\"8\n\x14\x44\x65leteSessionRequest\x12 \n\x04name\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18<:\tsessions/\"\x10\n\x0eSignOutRequest\"9\n\x15ReauthenticateRequest\x12 \n\x08password\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\xc8\x01\xd0\xf3\x18\x03\"d\n\x16ReauthenticateResponse\x12\x1a\n\x0creauth_token\x18\x01 \x01(\tB\x04\xd0\xf3\x18\x03\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11GetAccountRequest\"}\n\x14UpdateAccountRequest\x12\x34\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1b.crafiq.identity.v1.AccountB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"\x10\n\x0eGetJwksRequest\"\xc0\x01\n\x14\x44\x65leteAccountRequest\x12$\n\x0creauth_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\xd0\x0f\xd0\xf3\x18\x03\x12(\n\tplan_hash\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\x12\x1c\n\nrequest_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12:\n\x0ereceipt_secret\x18\x04 \x01(\tB\"\xbaH\x1br\x19\x32\x17^[A-Za-z0-9_-]{22,200}$\xd0\xf3\x18\x03\"(\n\x15\x44\x65leteAccountResponse\x12\x0f\n\x07\x65rasure\x18\x01 \x01(\t\"<\n\x1d\x42\x61tchGetPublicProfilesRequest\x12\x1b\n\x08\x61\x63\x63ounts\x18\x01 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\"U\n\x1e\x42\x61tchGetPublicProfilesResponse\x12\x33\n\x08profiles\x18\x01 \x03(\x0b\x32!.crafiq.identity.v1.PublicProfile\"8\n\rPublicProfile\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x16\n\x08username\x18\x02 \x01(\tB\x04\xd0\xf3\x18\x02*I\n\x0c\x41\x63\x63ountState\x12\x1d\n\x19\x41\x43\x43OUNT_STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nUNVERIFIED\x10\x01\x12\n\n\x06\x41\x43TIVE\x10\x02\x32\x86\x0f\n\x0fIdentityService\x12t\n\x06SignUp\x12!.crafiq.identity.v1.SignUpRequest\x1a\".crafiq.identity.v1.SignUpResponse\"#\xca\xf3\x18\x08\x08\x01 \x01\x32\x02\x08\x14\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/accounts:\x01*\x12\x8f\x01\n\x0bVerifyEmail\x12&.crafiq.identity.v1.VerifyEmailRequest\x1a\'.crafiq.identity.v1.VerifyEmailResponse\"/\xca\xf3\x18\x08\x08\x01 \x01\x32\x02\x08\x14\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/accounts:verifyEmail:\x01*\x12\xab\x01\n\x12ResendVerification\x12-.crafiq.identity.v1.ResendVerificationRequest\x1a..crafiq.identity.v1.ResendVerificationResponse\"6\xca\xf3\x18\x08\x08\x01 \x01\x32\x02\x08\x06\x82\xd3\xe4\x93\x02$\"\x1f/v1/accounts:resendVerification:\x01*\x12\x89\x01\n\rCreateSession\x12(.crafiq.identity.v1.CreateSessionRequest\x1a).crafiq.identity.v1.CreateSessionResponse\"#\xca\xf3\x18\x08\x08\x01 \x02\x32\x02\x08\x14\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/sessions:\x01*\x12\x93\x01\n\x0eRefreshSession\x12).crafiq.identity.v1.RefreshSessionRequest\x1a).crafiq.identity.v1.CreateSessionResponse\"+\xca\xf3\x18\x08\x08\x01 \x02\x32\x02\x08<\x82\xd3\xe4\x93\x02\x19\"\x14/v1/sessions:refresh:\x01*\x12\x7f\n\x0cListSessions\x12\'.crafiq.identity.v1.ListSessionsRequest\x1a(.crafiq.identity.v1.ListSessionsResponse\"\x1c\xca\xf3\x18\x04\x08\x02 \x08\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/sessions\x12x\n\rDeleteSession\x12(.crafiq.identity.v1.DeleteSessionRequest\x1a\x16.google.protobuf.Empty\"%\xca\xf3\x18\x04\x08\x02 \x08\x82\xd3\xe4\x93\x02\x17*\x15/v1/{name=sessions/*}\x12n\n\x07SignOut\x12\".crafiq.identity.v1.SignOutRequest\x1a\x16.google.protobuf.Empty\"\'\xca\xf3\x18\x04\x08\x02 \x02\x82\xd3\xe4\x93\x02\x19\"\x14/v1/sessions:signOut:\x01*\x12\x9b\x01\n\x0eReauthenticate\x12).crafiq.identity.v1.ReauthenticateRequest\x1a*.crafiq.identity.v1.ReauthenticateResponse\"2\xca\xf3\x18\x08\x08\x02 \x02\x32\x02\x08\n\x82\xd3\xe4\x93\x02 \"\x1b/v1/sessions:reauthenticate:\x01*\x12q\n\nGetAccount\x12%.crafiq.identity.v1.GetAccountRequest\x1a\x1b.crafiq.identity.v1.Account\"\x1f\xca\xf3\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/accounts/me\x12\x80\x01\n\rUpdateAccount\x12(.crafiq.identity.v1.UpdateAccountRequest\x1a\x1b.crafiq.identity.v1.Account\"(\xca\xf3\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x1a\x32\x0f/v1/accounts/me:\x07\x61\x63\x63ount\x12\x95\x01\n\rDeleteAccount\x12(.crafiq.identity.v1.DeleteAccountRequest\x1a).crafiq.identity.v1.DeleteAccountResponse\"/\xca\xf3\x18\n\x08\x02 \x07(\x01\x32\x02\x08\x14\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/accounts/me:delete:\x01*\x12p\n\x07GetJwks\x12\".crafiq.identity.v1.GetJwksRequest\x1a\x14.google.api.HttpBody\"+\xca\xf3\x18\t\x08\x01 \x02\x32\x03\x08\xd8\x04\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\x91\x01\n\x16\x42\x61tchGetPublicProfiles\x12\x31.crafiq.identity.v1.BatchGetPublicProfilesRequest\x1a\x32.crafiq.identity.v1.BatchGetPublicProfilesResponse\"\x10\xca\xf3\x18\x0c\x08\x04\x12\x06\x61ssets \x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -88,6 +88,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REAUTHENTICATERESPONSE'].fields_by_name['reauth_token']._serialized_options = b'\320\363\030\003'
   _globals['_UPDATEACCOUNTREQUEST'].fields_by_name['account']._loaded_options = None
   _globals['_UPDATEACCOUNTREQUEST'].fields_by_name['account']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_DELETEACCOUNTREQUEST'].fields_by_name['reauth_token']._loaded_options = None
+  _globals['_DELETEACCOUNTREQUEST'].fields_by_name['reauth_token']._serialized_options = b'\272H\007r\005\020\001\030\320\017\320\363\030\003'
+  _globals['_DELETEACCOUNTREQUEST'].fields_by_name['plan_hash']._loaded_options = None
+  _globals['_DELETEACCOUNTREQUEST'].fields_by_name['plan_hash']._serialized_options = b'\272H\022r\0202\016^[0-9a-f]{64}$'
+  _globals['_DELETEACCOUNTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DELETEACCOUNTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_DELETEACCOUNTREQUEST'].fields_by_name['receipt_secret']._loaded_options = None
+  _globals['_DELETEACCOUNTREQUEST'].fields_by_name['receipt_secret']._serialized_options = b'\272H\033r\0312\027^[A-Za-z0-9_-]{22,200}$\320\363\030\003'
   _globals['_BATCHGETPUBLICPROFILESREQUEST'].fields_by_name['accounts']._loaded_options = None
   _globals['_BATCHGETPUBLICPROFILESREQUEST'].fields_by_name['accounts']._serialized_options = b'\272H\006\222\001\003\020\310\001'
   _globals['_PUBLICPROFILE'].fields_by_name['username']._loaded_options = None
@@ -114,12 +122,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IDENTITYSERVICE'].methods_by_name['GetAccount']._serialized_options = b'\312\363\030\004\010\002 \001\202\323\344\223\002\021\022\017/v1/accounts/me'
   _globals['_IDENTITYSERVICE'].methods_by_name['UpdateAccount']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['UpdateAccount']._serialized_options = b'\312\363\030\004\010\002 \001\202\323\344\223\002\0322\017/v1/accounts/me:\007account'
+  _globals['_IDENTITYSERVICE'].methods_by_name['DeleteAccount']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['DeleteAccount']._serialized_options = b'\312\363\030\n\010\002 \007(\0012\002\010\024\202\323\344\223\002\033\"\026/v1/accounts/me:delete:\001*'
   _globals['_IDENTITYSERVICE'].methods_by_name['GetJwks']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['GetJwks']._serialized_options = b'\312\363\030\t\010\001 \0022\003\010\330\004\202\323\344\223\002\030\022\026/.well-known/jwks.json'
   _globals['_IDENTITYSERVICE'].methods_by_name['BatchGetPublicProfiles']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['BatchGetPublicProfiles']._serialized_options = b'\312\363\030\014\010\004\022\006assets \005'
-  _globals['_ACCOUNTSTATE']._serialized_start=2526
-  _globals['_ACCOUNTSTATE']._serialized_end=2599
+  _globals['_ACCOUNTSTATE']._serialized_start=2797
+  _globals['_ACCOUNTSTATE']._serialized_end=2870
   _globals['_ACCOUNT']._serialized_start=273
   _globals['_ACCOUNT']._serialized_end=542
   _globals['_SIGNUPREQUEST']._serialized_start=545
@@ -129,43 +139,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFYEMAILREQUEST']._serialized_start=942
   _globals['_VERIFYEMAILREQUEST']._serialized_end=1025
   _globals['_VERIFYEMAILRESPONSE']._serialized_start=1027
-  _globals['_VERIFYEMAILRESPONSE']._serialized_end=1097
-  _globals['_RESENDVERIFICATIONREQUEST']._serialized_start=1099
-  _globals['_RESENDVERIFICATIONREQUEST']._serialized_end=1157
-  _globals['_RESENDVERIFICATIONRESPONSE']._serialized_start=1159
-  _globals['_RESENDVERIFICATIONRESPONSE']._serialized_end=1187
-  _globals['_CREATESESSIONREQUEST']._serialized_start=1189
-  _globals['_CREATESESSIONREQUEST']._serialized_end=1307
-  _globals['_CREATESESSIONRESPONSE']._serialized_start=1310
-  _globals['_CREATESESSIONRESPONSE']._serialized_end=1478
-  _globals['_REFRESHSESSIONREQUEST']._serialized_start=1480
-  _globals['_REFRESHSESSIONREQUEST']._serialized_end=1571
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=1573
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=1652
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1654
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1748
-  _globals['_SESSION']._serialized_start=1751
-  _globals['_SESSION']._serialized_end=1914
-  _globals['_DELETESESSIONREQUEST']._serialized_start=1916
-  _globals['_DELETESESSIONREQUEST']._serialized_end=1972
-  _globals['_SIGNOUTREQUEST']._serialized_start=1974
-  _globals['_SIGNOUTREQUEST']._serialized_end=1990
-  _globals['_REAUTHENTICATEREQUEST']._serialized_start=1992
-  _globals['_REAUTHENTICATEREQUEST']._serialized_end=2049
-  _globals['_REAUTHENTICATERESPONSE']._serialized_start=2051
-  _globals['_REAUTHENTICATERESPONSE']._serialized_end=2151
-  _globals['_GETACCOUNTREQUEST']._serialized_start=2153
-  _globals['_GETACCOUNTREQUEST']._serialized_end=2172
-  _globals['_UPDATEACCOUNTREQUEST']._serialized_start=2174
-  _globals['_UPDATEACCOUNTREQUEST']._serialized_end=2299
-  _globals['_GETJWKSREQUEST']._serialized_start=2301
-  _globals['_GETJWKSREQUEST']._serialized_end=2317
-  _globals['_BATCHGETPUBLICPROFILESREQUEST']._serialized_start=2319
-  _globals['_BATCHGETPUBLICPROFILESREQUEST']._serialized_end=2379
-  _globals['_BATCHGETPUBLICPROFILESRESPONSE']._serialized_start=2381
-  _globals['_BATCHGETPUBLICPROFILESRESPONSE']._serialized_end=2466
-  _globals['_PUBLICPROFILE']._serialized_start=2468
-  _globals['_PUBLICPROFILE']._serialized_end=2524
-  _globals['_IDENTITYSERVICE']._serialized_start=2602
-  _globals['_IDENTITYSERVICE']._serialized_end=4376
+  _globals['_VERIFYEMAILRESPONSE']._serialized_end=1131
+  _globals['_RESENDVERIFICATIONREQUEST']._serialized_start=1133
+  _globals['_RESENDVERIFICATIONREQUEST']._serialized_end=1191
+  _globals['_RESENDVERIFICATIONRESPONSE']._serialized_start=1193
+  _globals['_RESENDVERIFICATIONRESPONSE']._serialized_end=1221
+  _globals['_CREATESESSIONREQUEST']._serialized_start=1223
+  _globals['_CREATESESSIONREQUEST']._serialized_end=1341
+  _globals['_CREATESESSIONRESPONSE']._serialized_start=1344
+  _globals['_CREATESESSIONRESPONSE']._serialized_end=1512
+  _globals['_REFRESHSESSIONREQUEST']._serialized_start=1514
+  _globals['_REFRESHSESSIONREQUEST']._serialized_end=1605
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1607
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1686
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1688
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1782
+  _globals['_SESSION']._serialized_start=1785
+  _globals['_SESSION']._serialized_end=1948
+  _globals['_DELETESESSIONREQUEST']._serialized_start=1950
+  _globals['_DELETESESSIONREQUEST']._serialized_end=2006
+  _globals['_SIGNOUTREQUEST']._serialized_start=2008
+  _globals['_SIGNOUTREQUEST']._serialized_end=2024
+  _globals['_REAUTHENTICATEREQUEST']._serialized_start=2026
+  _globals['_REAUTHENTICATEREQUEST']._serialized_end=2083
+  _globals['_REAUTHENTICATERESPONSE']._serialized_start=2085
+  _globals['_REAUTHENTICATERESPONSE']._serialized_end=2185
+  _globals['_GETACCOUNTREQUEST']._serialized_start=2187
+  _globals['_GETACCOUNTREQUEST']._serialized_end=2206
+  _globals['_UPDATEACCOUNTREQUEST']._serialized_start=2208
+  _globals['_UPDATEACCOUNTREQUEST']._serialized_end=2333
+  _globals['_GETJWKSREQUEST']._serialized_start=2335
+  _globals['_GETJWKSREQUEST']._serialized_end=2351
+  _globals['_DELETEACCOUNTREQUEST']._serialized_start=2354
+  _globals['_DELETEACCOUNTREQUEST']._serialized_end=2546
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_start=2548
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_end=2588
+  _globals['_BATCHGETPUBLICPROFILESREQUEST']._serialized_start=2590
+  _globals['_BATCHGETPUBLICPROFILESREQUEST']._serialized_end=2650
+  _globals['_BATCHGETPUBLICPROFILESRESPONSE']._serialized_start=2652
+  _globals['_BATCHGETPUBLICPROFILESRESPONSE']._serialized_end=2737
+  _globals['_PUBLICPROFILE']._serialized_start=2739
+  _globals['_PUBLICPROFILE']._serialized_end=2795
+  _globals['_IDENTITYSERVICE']._serialized_start=2873
+  _globals['_IDENTITYSERVICE']._serialized_end=4799
 # @@protoc_insertion_point(module_scope)

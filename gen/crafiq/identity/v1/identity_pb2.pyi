@@ -200,16 +200,22 @@ class VerifyEmailResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STATE_FIELD_NUMBER: _builtins.int
+    SIGN_UP_CREDITS_WITHHELD_FIELD_NUMBER: _builtins.int
     state: Global___AccountState.ValueType
     """ACTIVE."""
+    sign_up_credits_withheld: _builtins.bool
+    """Whether the credits for signing up are withheld, because an account with
+    this address was deleted within the last six months. Nothing else is.
+    """
     def __init__(
         self,
         *,
         state: Global___AccountState.ValueType = ...,
+        sign_up_credits_withheld: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sign_up_credits_withheld", b"sign_up_credits_withheld", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -596,6 +602,68 @@ class GetJwksRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetJwksRequest: _TypeAlias = GetJwksRequest  # noqa: Y015
+
+@_typing.final
+class DeleteAccountRequest(_message.Message):
+    """Deletes the caller's account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REAUTH_TOKEN_FIELD_NUMBER: _builtins.int
+    PLAN_HASH_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RECEIPT_SECRET_FIELD_NUMBER: _builtins.int
+    reauth_token: _builtins.str
+    """The proof of `POST /v1/sessions:reauthenticate`, at most five minutes old."""
+    plan_hash: _builtins.str
+    """`planHash` of the plan that was shown. If its buckets or grounds have
+    changed since, the answer is a refusal that has the new one.
+    """
+    request_id: _builtins.str
+    """Names the erasure. An answer that was lost is found at
+    `GET /v1/erasures/{requestId}`.
+    """
+    receipt_secret: _builtins.str
+    """128 random bits or more of the client's own, kept by it: 22 characters of
+    base64url, or 32 of hex. Whoever has it sees how the erasure goes.
+    """
+    def __init__(
+        self,
+        *,
+        reauth_token: _builtins.str = ...,
+        plan_hash: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        receipt_secret: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_hash", b"plan_hash", "reauth_token", b"reauth_token", "receipt_secret", b"receipt_secret", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteAccountRequest: _TypeAlias = DeleteAccountRequest  # noqa: Y015
+
+@_typing.final
+class DeleteAccountResponse(_message.Message):
+    """The account is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_FIELD_NUMBER: _builtins.int
+    erasure: _builtins.str
+    """`erasures/{requestId}`."""
+    def __init__(
+        self,
+        *,
+        erasure: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteAccountResponse: _TypeAlias = DeleteAccountResponse  # noqa: Y015
 
 @_typing.final
 class BatchGetPublicProfilesRequest(_message.Message):

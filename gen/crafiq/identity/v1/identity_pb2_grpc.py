@@ -93,6 +93,11 @@ class IdentityServiceStub:
                 request_serializer=crafiq_dot_identity_dot_v1_dot_identity__pb2.UpdateAccountRequest.SerializeToString,
                 response_deserializer=crafiq_dot_identity_dot_v1_dot_identity__pb2.Account.FromString,
                 _registered_method=True)
+        self.DeleteAccount = channel.unary_unary(
+                '/crafiq.identity.v1.IdentityService/DeleteAccount',
+                request_serializer=crafiq_dot_identity_dot_v1_dot_identity__pb2.DeleteAccountRequest.SerializeToString,
+                response_deserializer=crafiq_dot_identity_dot_v1_dot_identity__pb2.DeleteAccountResponse.FromString,
+                _registered_method=True)
         self.GetJwks = channel.unary_unary(
                 '/crafiq.identity.v1.IdentityService/GetJwks',
                 request_serializer=crafiq_dot_identity_dot_v1_dot_identity__pb2.GetJwksRequest.SerializeToString,
@@ -188,6 +193,15 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteAccount(self, request, context):
+        """Deletes the account, for good: what `:previewDeletion` said, and nothing
+        else. With the answer the account is gone; every holder erases within
+        seconds, and `GET /v1/erasures/{requestId}` shows it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetJwks(self, request, context):
         """The public keys that verify access tokens: a JWK Set (RFC 7517).
         """
@@ -259,6 +273,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.UpdateAccount,
                     request_deserializer=crafiq_dot_identity_dot_v1_dot_identity__pb2.UpdateAccountRequest.FromString,
                     response_serializer=crafiq_dot_identity_dot_v1_dot_identity__pb2.Account.SerializeToString,
+            ),
+            'DeleteAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAccount,
+                    request_deserializer=crafiq_dot_identity_dot_v1_dot_identity__pb2.DeleteAccountRequest.FromString,
+                    response_serializer=crafiq_dot_identity_dot_v1_dot_identity__pb2.DeleteAccountResponse.SerializeToString,
             ),
             'GetJwks': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJwks,
@@ -570,6 +589,33 @@ class IdentityService:
             '/crafiq.identity.v1.IdentityService/UpdateAccount',
             crafiq_dot_identity_dot_v1_dot_identity__pb2.UpdateAccountRequest.SerializeToString,
             crafiq_dot_identity_dot_v1_dot_identity__pb2.Account.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.identity.v1.IdentityService/DeleteAccount',
+            crafiq_dot_identity_dot_v1_dot_identity__pb2.DeleteAccountRequest.SerializeToString,
+            crafiq_dot_identity_dot_v1_dot_identity__pb2.DeleteAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,11 @@ class IdentityServiceStub:
     """The caller's account."""
     UpdateAccount: _grpc.UnaryUnaryMultiCallable[_identity_pb2.UpdateAccountRequest, _identity_pb2.Account]
     """Changes the caller's profile: username and display_name."""
+    DeleteAccount: _grpc.UnaryUnaryMultiCallable[_identity_pb2.DeleteAccountRequest, _identity_pb2.DeleteAccountResponse]
+    """Deletes the account, for good: what `:previewDeletion` said, and nothing
+    else. With the answer the account is gone; every holder erases within
+    seconds, and `GET /v1/erasures/{requestId}` shows it.
+    """
     GetJwks: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetJwksRequest, _httpbody_pb2.HttpBody]
     """The public keys that verify access tokens: a JWK Set (RFC 7517)."""
     BatchGetPublicProfiles: _grpc.UnaryUnaryMultiCallable[_identity_pb2.BatchGetPublicProfilesRequest, _identity_pb2.BatchGetPublicProfilesResponse]
@@ -97,6 +102,11 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """The caller's account."""
     UpdateAccount: _aio.UnaryUnaryMultiCallable[_identity_pb2.UpdateAccountRequest, _identity_pb2.Account]  # type: ignore[assignment]
     """Changes the caller's profile: username and display_name."""
+    DeleteAccount: _aio.UnaryUnaryMultiCallable[_identity_pb2.DeleteAccountRequest, _identity_pb2.DeleteAccountResponse]  # type: ignore[assignment]
+    """Deletes the account, for good: what `:previewDeletion` said, and nothing
+    else. With the answer the account is gone; every holder erases within
+    seconds, and `GET /v1/erasures/{requestId}` shows it.
+    """
     GetJwks: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetJwksRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """The public keys that verify access tokens: a JWK Set (RFC 7517)."""
     BatchGetPublicProfiles: _aio.UnaryUnaryMultiCallable[_identity_pb2.BatchGetPublicProfilesRequest, _identity_pb2.BatchGetPublicProfilesResponse]  # type: ignore[assignment]
@@ -196,6 +206,17 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.Account, _abc.Awaitable[_identity_pb2.Account]]:
         """Changes the caller's profile: username and display_name."""
+
+    @_abc_1.abstractmethod
+    def DeleteAccount(
+        self,
+        request: _identity_pb2.DeleteAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.DeleteAccountResponse, _abc.Awaitable[_identity_pb2.DeleteAccountResponse]]:
+        """Deletes the account, for good: what `:previewDeletion` said, and nothing
+        else. With the answer the account is gone; every holder erases within
+        seconds, and `GET /v1/erasures/{requestId}` shows it.
+        """
 
     @_abc_1.abstractmethod
     def GetJwks(

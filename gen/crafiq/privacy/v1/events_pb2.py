@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from crafiq.privacy.v1 import privacy_pb2 as crafiq_dot_privacy_dot_v1_dot_privacy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63rafiq/privacy/v1/events.proto\x12\x11\x63rafiq.privacy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/privacy/v1/privacy.proto\"\x95\x01\n\x0e\x43onsentChanged\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\x17\n\x06\x63hange\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x36\n\x04kind\x18\x03 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKindB\x08\xbaH\x05\x82\x01\x02 \x00\x12\x0f\n\x07granted\x18\x04 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63rafiq/privacy/v1/events.proto\x12\x11\x63rafiq.privacy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/privacy/v1/privacy.proto\"\x95\x01\n\x0e\x43onsentChanged\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\x17\n\x06\x63hange\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x36\n\x04kind\x18\x03 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKindB\x08\xbaH\x05\x82\x01\x02 \x00\x12\x0f\n\x07granted\x18\x04 \x01(\x08\"U\n\rAccountErased\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12!\n\x07\x65rasure\x18\x02 \x01(\tB\x10\xbaH\rr\x0b:\terasures/b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONSENTCHANGED'].fields_by_name['change']._serialized_options = b'\272H\004\"\002(\001'
   _globals['_CONSENTCHANGED'].fields_by_name['kind']._loaded_options = None
   _globals['_CONSENTCHANGED'].fields_by_name['kind']._serialized_options = b'\272H\005\202\001\002 \000'
+  _globals['_ACCOUNTERASED'].fields_by_name['account']._loaded_options = None
+  _globals['_ACCOUNTERASED'].fields_by_name['account']._serialized_options = b'\272H\rr\013:\taccounts/'
+  _globals['_ACCOUNTERASED'].fields_by_name['erasure']._loaded_options = None
+  _globals['_ACCOUNTERASED'].fields_by_name['erasure']._serialized_options = b'\272H\rr\013:\terasures/'
   _globals['_CONSENTCHANGED']._serialized_start=116
   _globals['_CONSENTCHANGED']._serialized_end=265
+  _globals['_ACCOUNTERASED']._serialized_start=267
+  _globals['_ACCOUNTERASED']._serialized_end=352
 # @@protoc_insertion_point(module_scope)

@@ -24,12 +24,15 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from crafiq.options.v1 import options_pb2 as crafiq_dot_options_dot_v1_dot_options__pb2
+from crafiq.promises.v1 import promises_pb2 as crafiq_dot_promises_dot_v1_dot_promises__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63rafiq/privacy/v1/privacy.proto\x12\x11\x63rafiq.privacy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n\x10GetPolicyRequest\x12\x1f\n\x0epolicy_version\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\"\xb8\x01\n\x06Policy\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12\x15\n\rterms_version\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nterms_text\x18\x04 \x01(\t\x12\x13\n\x0btext_sha256\x18\x05 \x01(\t\x12\x14\n\x0cterms_sha256\x18\x06 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"U\n\x19ListPolicyVersionsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"i\n\x1aListPolicyVersionsResponse\x12\x32\n\x08versions\x18\x01 \x03(\x0b\x32 .crafiq.privacy.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa5\x01\n\rPolicyVersion\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.crafiq.privacy.v1.DocumentKind\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08material\x18\x05 \x01(\x08\"R\n\x16ListAcceptancesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"f\n\x17ListAcceptancesResponse\x12\x32\n\x0b\x61\x63\x63\x65ptances\x18\x01 \x03(\x0b\x32\x1d.crafiq.privacy.v1.Acceptance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa7\x01\n\nAcceptance\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12\x15\n\rterms_version\x18\x02 \x01(\t\x12\x13\n\x0btext_sha256\x18\x03 \x01(\t\x12\x14\n\x0cterms_sha256\x18\x04 \x01(\t\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06manner\x18\x06 \x01(\t\"N\n\x12GetConsentsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"\x84\x01\n\x08\x43onsents\x12,\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x1a.crafiq.privacy.v1.Consent\x12\x31\n\x07\x63hanges\x18\x02 \x03(\x0b\x32 .crafiq.privacy.v1.ConsentChange\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xc1\x01\n\x07\x43onsent\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKind\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12\r\n\x05\x62\x61sis\x18\x03 \x01(\t\x12/\n\x0b\x63hange_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x14\n\x0ctext_version\x18\x06 \x01(\t\x12\x13\n\x0btext_sha256\x18\x07 \x01(\t\"\xab\x01\n\x11SetConsentRequest\x12\x38\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12-\n\x0btext_sha256\x18\x03 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^([0-9a-f]{64})?$\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\xff\x01\n\rConsentChange\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKind\x12\x0f\n\x07granted\x18\x03 \x01(\x08\x12\x14\n\x0ctext_version\x18\x04 \x01(\t\x12\x13\n\x0btext_sha256\x18\x05 \x01(\t\x12/\n\x0b\x63hange_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04salt\x18\x07 \x01(\t\x12\x10\n\x08previous\x18\x08 \x01(\t\x12\x12\n\ncommitment\x18\t \x01(\t\x12\x11\n\tstatement\x18\n \x01(\t\"\x15\n\x13ListHoldingsRequest\"\\\n\x14ListHoldingsResponse\x12,\n\x08holdings\x18\x01 \x03(\x0b\x32\x1a.crafiq.privacy.v1.Holding\x12\x16\n\x0esilent_holders\x18\x02 \x03(\t\"\xa3\x01\n\x07Holding\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\r\n\x05\x62\x61sis\x18\x04 \x01(\t\x12\x11\n\tretention\x18\x05 \x01(\t\x12\x32\n\x0fretention_limit\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x65rasure\x18\x07 \x01(\t*\x7f\n\x0c\x44ocumentKind\x12\x1d\n\x19\x44OCUMENT_KIND_UNSPECIFIED\x10\x00\x12\n\n\x06POLICY\x10\x01\x12\t\n\x05TERMS\x10\x02\x12\x18\n\x14MARKETING_EMAIL_TEXT\x10\x03\x12\x1f\n\x1bPUBLIC_OUTPUT_TRAINING_TEXT\x10\x04*\\\n\x0b\x43onsentKind\x12\x1c\n\x18\x43ONSENT_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fMARKETING_EMAIL\x10\x01\x12\x1a\n\x16PUBLIC_OUTPUT_TRAINING\x10\x02\x32\x91\x06\n\x0ePrivacyService\x12g\n\tGetPolicy\x12#.crafiq.privacy.v1.GetPolicyRequest\x1a\x19.crafiq.privacy.v1.Policy\"\x1a\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/policy\x12\x96\x01\n\x12ListPolicyVersions\x12,.crafiq.privacy.v1.ListPolicyVersionsRequest\x1a-.crafiq.privacy.v1.ListPolicyVersionsResponse\"#\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/policy/versions\x12\x89\x01\n\x0fListAcceptances\x12).crafiq.privacy.v1.ListAcceptancesRequest\x1a*.crafiq.privacy.v1.ListAcceptancesResponse\"\x1f\xca\xf3\x18\x04\x08\x02 \x07\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/acceptances\x12\x84\x01\n\x0cListHoldings\x12&.crafiq.privacy.v1.ListHoldingsRequest\x1a\'.crafiq.privacy.v1.ListHoldingsResponse\"#\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/policy/holdings\x12o\n\x0bGetConsents\x12%.crafiq.privacy.v1.GetConsentsRequest\x1a\x1b.crafiq.privacy.v1.Consents\"\x1c\xca\xf3\x18\x04\x08\x02 \x07\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/consents\x12y\n\nSetConsent\x12$.crafiq.privacy.v1.SetConsentRequest\x1a .crafiq.privacy.v1.ConsentChange\"#\xca\xf3\x18\x08\x08\x02 \x07\x32\x02\x08<\x82\xd3\xe4\x93\x02\x11\x1a\x0c/v1/consents:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63rafiq/privacy/v1/privacy.proto\x12\x11\x63rafiq.privacy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/options/v1/options.proto\x1a!crafiq/promises/v1/promises.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n\x10GetPolicyRequest\x12\x1f\n\x0epolicy_version\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\"\xb8\x01\n\x06Policy\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12\x15\n\rterms_version\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nterms_text\x18\x04 \x01(\t\x12\x13\n\x0btext_sha256\x18\x05 \x01(\t\x12\x14\n\x0cterms_sha256\x18\x06 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"U\n\x19ListPolicyVersionsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"i\n\x1aListPolicyVersionsResponse\x12\x32\n\x08versions\x18\x01 \x03(\x0b\x32 .crafiq.privacy.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa5\x01\n\rPolicyVersion\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.crafiq.privacy.v1.DocumentKind\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08material\x18\x05 \x01(\x08\"R\n\x16ListAcceptancesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"f\n\x17ListAcceptancesResponse\x12\x32\n\x0b\x61\x63\x63\x65ptances\x18\x01 \x03(\x0b\x32\x1d.crafiq.privacy.v1.Acceptance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa7\x01\n\nAcceptance\x12\x16\n\x0epolicy_version\x18\x01 \x01(\t\x12\x15\n\rterms_version\x18\x02 \x01(\t\x12\x13\n\x0btext_sha256\x18\x03 \x01(\t\x12\x14\n\x0cterms_sha256\x18\x04 \x01(\t\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06manner\x18\x06 \x01(\t\"N\n\x12GetConsentsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\"\x84\x01\n\x08\x43onsents\x12,\n\x08\x63onsents\x18\x01 \x03(\x0b\x32\x1a.crafiq.privacy.v1.Consent\x12\x31\n\x07\x63hanges\x18\x02 \x03(\x0b\x32 .crafiq.privacy.v1.ConsentChange\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xc1\x01\n\x07\x43onsent\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKind\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12\r\n\x05\x62\x61sis\x18\x03 \x01(\t\x12/\n\x0b\x63hange_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x14\n\x0ctext_version\x18\x06 \x01(\t\x12\x13\n\x0btext_sha256\x18\x07 \x01(\t\"\xab\x01\n\x11SetConsentRequest\x12\x38\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12-\n\x0btext_sha256\x18\x03 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^([0-9a-f]{64})?$\x12\x1c\n\nrequest_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\xff\x01\n\rConsentChange\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x1e.crafiq.privacy.v1.ConsentKind\x12\x0f\n\x07granted\x18\x03 \x01(\x08\x12\x14\n\x0ctext_version\x18\x04 \x01(\t\x12\x13\n\x0btext_sha256\x18\x05 \x01(\t\x12/\n\x0b\x63hange_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04salt\x18\x07 \x01(\t\x12\x10\n\x08previous\x18\x08 \x01(\t\x12\x12\n\ncommitment\x18\t \x01(\t\x12\x11\n\tstatement\x18\n \x01(\t\"\x15\n\x13ListHoldingsRequest\"\\\n\x14ListHoldingsResponse\x12,\n\x08holdings\x18\x01 \x03(\x0b\x32\x1a.crafiq.privacy.v1.Holding\x12\x16\n\x0esilent_holders\x18\x02 \x03(\t\"\xa3\x01\n\x07Holding\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\r\n\x05\x62\x61sis\x18\x04 \x01(\t\x12\x11\n\tretention\x18\x05 \x01(\t\x12\x32\n\x0fretention_limit\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x65rasure\x18\x07 \x01(\t\"\x18\n\x16PreviewDeletionRequest\"\x99\x01\n\x0c\x44\x65letionPlan\x12\x11\n\tplan_hash\x18\x01 \x01(\t\x12/\n\x07\x62uckets\x18\x02 \x03(\x0b\x32\x1e.crafiq.privacy.v1.PlannedFate\x12\x16\n\x0esilent_holders\x18\x03 \x03(\t\x12-\n\tmake_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb8\x01\n\x0bPlannedFate\x12&\n\x04\x66\x61te\x18\x01 \x01(\x0e\x32\x18.crafiq.promises.v1.Fate\x12\x13\n\x0bpolicy_text\x18\x02 \x01(\t\x12\x0e\n\x06ground\x18\x03 \x01(\t\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x06\x63ounts\x18\x05 \x03(\x0b\x32!.crafiq.promises.v1.CategoryCount\"5\n\x11GetErasureRequest\x12 \n\x04name\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18<:\terasures/\"7\n\x13WatchErasureRequest\x12 \n\x04name\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18<:\terasures/\"5\n\x11GetReceiptRequest\x12 \n\x04name\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18<:\terasures/\"8\n\x14GetSupplementRequest\x12 \n\x04name\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18<:\terasures/\"\x17\n\x15GetReceiptKeysRequest\"\xaf\x02\n\x07\x45rasure\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x05state\x18\x02 \x01(\x0e\x32\x1f.crafiq.privacy.v1.ErasureState\x12\x32\n\x07holders\x18\x03 \x03(\x0b\x32!.crafiq.privacy.v1.HolderProgress\x12/\n\x0b\x64\x65lete_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceipt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fsupplement_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x07 \x01(\t\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"\xa7\x01\n\x0eHolderProgress\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.crafiq.privacy.v1.HolderState\x12\x14\n\x0c\x66ound_before\x18\x03 \x01(\x03\x12\x15\n\x08left_now\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05tries\x18\x05 \x01(\x05\x12\r\n\x05\x63\x61use\x18\x06 \x01(\tB\x0b\n\t_left_now\"\xd6\x01\n\x15\x41pproveErasureRequest\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12!\n\x07\x65rasure\x18\x02 \x01(\tB\x10\xbaH\rr\x0b:\terasures/\x12(\n\tplan_hash\x18\x03 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\x12$\n\x13receipt_secret_hash\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\'\n\x05plans\x18\x05 \x03(\x0b\x32\x18.crafiq.promises.v1.Plan\"J\n\x16\x41pproveErasureResponse\x12\x30\n\x0c\x61pprove_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x12VoidErasureRequest\x12!\n\x07\x65rasure\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\terasures/\"\xdc\x01\n\x12ReportScrubRequest\x12\x36\n\nbegin_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x1f\n\x0esearched_bytes\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12 \n\x0fsearched_values\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x15\n\x04hits\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00*\x7f\n\x0c\x44ocumentKind\x12\x1d\n\x19\x44OCUMENT_KIND_UNSPECIFIED\x10\x00\x12\n\n\x06POLICY\x10\x01\x12\t\n\x05TERMS\x10\x02\x12\x18\n\x14MARKETING_EMAIL_TEXT\x10\x03\x12\x1f\n\x1bPUBLIC_OUTPUT_TRAINING_TEXT\x10\x04*\\\n\x0b\x43onsentKind\x12\x1c\n\x18\x43ONSENT_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fMARKETING_EMAIL\x10\x01\x12\x1a\n\x16PUBLIC_OUTPUT_TRAINING\x10\x02*t\n\x0c\x45rasureState\x12\x1d\n\x19\x45RASURE_STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41PPROVED\x10\x01\x12\x0b\n\x07\x45RASING\x10\x02\x12\x12\n\x0eRECEIPT_SIGNED\x10\x03\x12\n\n\x06\x43LOSED\x10\x04\x12\n\n\x06VOIDED\x10\x05*T\n\x0bHolderState\x12\x1c\n\x18HOLDER_STATE_UNSPECIFIED\x10\x00\x12\x0b\n\x07WAITING\x10\x01\x12\x0c\n\x08\x41NSWERED\x10\x02\x12\x0c\n\x08VERIFIED\x10\x03\x32\xcd\x0e\n\x0ePrivacyService\x12g\n\tGetPolicy\x12#.crafiq.privacy.v1.GetPolicyRequest\x1a\x19.crafiq.privacy.v1.Policy\"\x1a\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/policy\x12\x96\x01\n\x12ListPolicyVersions\x12,.crafiq.privacy.v1.ListPolicyVersionsRequest\x1a-.crafiq.privacy.v1.ListPolicyVersionsResponse\"#\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/policy/versions\x12\x89\x01\n\x0fListAcceptances\x12).crafiq.privacy.v1.ListAcceptancesRequest\x1a*.crafiq.privacy.v1.ListAcceptancesResponse\"\x1f\xca\xf3\x18\x04\x08\x02 \x07\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/acceptances\x12\x84\x01\n\x0cListHoldings\x12&.crafiq.privacy.v1.ListHoldingsRequest\x1a\'.crafiq.privacy.v1.ListHoldingsResponse\"#\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/policy/holdings\x12o\n\x0bGetConsents\x12%.crafiq.privacy.v1.GetConsentsRequest\x1a\x1b.crafiq.privacy.v1.Consents\"\x1c\xca\xf3\x18\x04\x08\x02 \x07\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/consents\x12y\n\nSetConsent\x12$.crafiq.privacy.v1.SetConsentRequest\x1a .crafiq.privacy.v1.ConsentChange\"#\xca\xf3\x18\x08\x08\x02 \x07\x32\x02\x08<\x82\xd3\xe4\x93\x02\x11\x1a\x0c/v1/consents:\x01*\x12\x95\x01\n\x0fPreviewDeletion\x12).crafiq.privacy.v1.PreviewDeletionRequest\x1a\x1f.crafiq.privacy.v1.DeletionPlan\"6\xca\xf3\x18\x08\x08\x02 \x07\x32\x02\x08\x1e\x82\xd3\xe4\x93\x02$\"\x1f/v1/accounts/me:previewDeletion:\x01*\x12u\n\nGetErasure\x12$.crafiq.privacy.v1.GetErasureRequest\x1a\x1a.crafiq.privacy.v1.Erasure\"%\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=erasures/*}\x12{\n\x0cWatchErasure\x12&.crafiq.privacy.v1.WatchErasureRequest\x1a\x14.google.api.HttpBody\"+\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/{name=erasures/*}:watch0\x01\x12w\n\nGetReceipt\x12$.crafiq.privacy.v1.GetReceiptRequest\x1a\x14.google.api.HttpBody\"-\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{name=erasures/*}/receipt\x12\x80\x01\n\rGetSupplement\x12\'.crafiq.privacy.v1.GetSupplementRequest\x1a\x14.google.api.HttpBody\"0\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\"\x12 /v1/{name=erasures/*}/supplement\x12s\n\x0eGetReceiptKeys\x12(.crafiq.privacy.v1.GetReceiptKeysRequest\x1a\x14.google.api.HttpBody\"!\xca\xf3\x18\x04\x08\x01 \x07\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/receipts/keys\x12y\n\x0e\x41pproveErasure\x12(.crafiq.privacy.v1.ApproveErasureRequest\x1a).crafiq.privacy.v1.ApproveErasureResponse\"\x12\xca\xf3\x18\x0e\x08\x04\x12\x08identity \x07\x12`\n\x0bReportScrub\x12%.crafiq.privacy.v1.ReportScrubRequest\x1a\x16.google.protobuf.Empty\"\x12\xca\xf3\x18\x0e\x08\x04\x12\x08operator \x07\x12`\n\x0bVoidErasure\x12%.crafiq.privacy.v1.VoidErasureRequest\x1a\x16.google.protobuf.Empty\"\x12\xca\xf3\x18\x0e\x08\x04\x12\x08identity \x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,6 +59,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETCONSENTREQUEST'].fields_by_name['text_sha256']._serialized_options = b'\272H\025r\0232\021^([0-9a-f]{64})?$'
   _globals['_SETCONSENTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_SETCONSENTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_GETERASUREREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETERASUREREQUEST'].fields_by_name['name']._serialized_options = b'\272H\017r\r\030<:\terasures/'
+  _globals['_WATCHERASUREREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_WATCHERASUREREQUEST'].fields_by_name['name']._serialized_options = b'\272H\017r\r\030<:\terasures/'
+  _globals['_GETRECEIPTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETRECEIPTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\017r\r\030<:\terasures/'
+  _globals['_GETSUPPLEMENTREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETSUPPLEMENTREQUEST'].fields_by_name['name']._serialized_options = b'\272H\017r\r\030<:\terasures/'
+  _globals['_APPROVEERASUREREQUEST'].fields_by_name['account']._loaded_options = None
+  _globals['_APPROVEERASUREREQUEST'].fields_by_name['account']._serialized_options = b'\272H\rr\013:\taccounts/'
+  _globals['_APPROVEERASUREREQUEST'].fields_by_name['erasure']._loaded_options = None
+  _globals['_APPROVEERASUREREQUEST'].fields_by_name['erasure']._serialized_options = b'\272H\rr\013:\terasures/'
+  _globals['_APPROVEERASUREREQUEST'].fields_by_name['plan_hash']._loaded_options = None
+  _globals['_APPROVEERASUREREQUEST'].fields_by_name['plan_hash']._serialized_options = b'\272H\022r\0202\016^[0-9a-f]{64}$'
+  _globals['_APPROVEERASUREREQUEST'].fields_by_name['receipt_secret_hash']._loaded_options = None
+  _globals['_APPROVEERASUREREQUEST'].fields_by_name['receipt_secret_hash']._serialized_options = b'\272H\004z\002h '
+  _globals['_VOIDERASUREREQUEST'].fields_by_name['erasure']._loaded_options = None
+  _globals['_VOIDERASUREREQUEST'].fields_by_name['erasure']._serialized_options = b'\272H\rr\013:\terasures/'
+  _globals['_REPORTSCRUBREQUEST'].fields_by_name['begin_time']._loaded_options = None
+  _globals['_REPORTSCRUBREQUEST'].fields_by_name['begin_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_REPORTSCRUBREQUEST'].fields_by_name['end_time']._loaded_options = None
+  _globals['_REPORTSCRUBREQUEST'].fields_by_name['end_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_REPORTSCRUBREQUEST'].fields_by_name['searched_bytes']._loaded_options = None
+  _globals['_REPORTSCRUBREQUEST'].fields_by_name['searched_bytes']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_REPORTSCRUBREQUEST'].fields_by_name['searched_values']._loaded_options = None
+  _globals['_REPORTSCRUBREQUEST'].fields_by_name['searched_values']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_REPORTSCRUBREQUEST'].fields_by_name['hits']._loaded_options = None
+  _globals['_REPORTSCRUBREQUEST'].fields_by_name['hits']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_PRIVACYSERVICE'].methods_by_name['GetPolicy']._loaded_options = None
   _globals['_PRIVACYSERVICE'].methods_by_name['GetPolicy']._serialized_options = b'\312\363\030\004\010\001 \007\202\323\344\223\002\014\022\n/v1/policy'
   _globals['_PRIVACYSERVICE'].methods_by_name['ListPolicyVersions']._loaded_options = None
@@ -68,42 +99,92 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRIVACYSERVICE'].methods_by_name['GetConsents']._serialized_options = b'\312\363\030\004\010\002 \007\202\323\344\223\002\016\022\014/v1/consents'
   _globals['_PRIVACYSERVICE'].methods_by_name['SetConsent']._loaded_options = None
   _globals['_PRIVACYSERVICE'].methods_by_name['SetConsent']._serialized_options = b'\312\363\030\010\010\002 \0072\002\010<\202\323\344\223\002\021\032\014/v1/consents:\001*'
-  _globals['_DOCUMENTKIND']._serialized_start=2297
-  _globals['_DOCUMENTKIND']._serialized_end=2424
-  _globals['_CONSENTKIND']._serialized_start=2426
-  _globals['_CONSENTKIND']._serialized_end=2518
-  _globals['_GETPOLICYREQUEST']._serialized_start=211
-  _globals['_GETPOLICYREQUEST']._serialized_end=262
-  _globals['_POLICY']._serialized_start=265
-  _globals['_POLICY']._serialized_end=449
-  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_start=451
-  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_end=536
-  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_start=538
-  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_end=643
-  _globals['_POLICYVERSION']._serialized_start=646
-  _globals['_POLICYVERSION']._serialized_end=811
-  _globals['_LISTACCEPTANCESREQUEST']._serialized_start=813
-  _globals['_LISTACCEPTANCESREQUEST']._serialized_end=895
-  _globals['_LISTACCEPTANCESRESPONSE']._serialized_start=897
-  _globals['_LISTACCEPTANCESRESPONSE']._serialized_end=999
-  _globals['_ACCEPTANCE']._serialized_start=1002
-  _globals['_ACCEPTANCE']._serialized_end=1169
-  _globals['_GETCONSENTSREQUEST']._serialized_start=1171
-  _globals['_GETCONSENTSREQUEST']._serialized_end=1249
-  _globals['_CONSENTS']._serialized_start=1252
-  _globals['_CONSENTS']._serialized_end=1384
-  _globals['_CONSENT']._serialized_start=1387
-  _globals['_CONSENT']._serialized_end=1580
-  _globals['_SETCONSENTREQUEST']._serialized_start=1583
-  _globals['_SETCONSENTREQUEST']._serialized_end=1754
-  _globals['_CONSENTCHANGE']._serialized_start=1757
-  _globals['_CONSENTCHANGE']._serialized_end=2012
-  _globals['_LISTHOLDINGSREQUEST']._serialized_start=2014
-  _globals['_LISTHOLDINGSREQUEST']._serialized_end=2035
-  _globals['_LISTHOLDINGSRESPONSE']._serialized_start=2037
-  _globals['_LISTHOLDINGSRESPONSE']._serialized_end=2129
-  _globals['_HOLDING']._serialized_start=2132
-  _globals['_HOLDING']._serialized_end=2295
-  _globals['_PRIVACYSERVICE']._serialized_start=2521
-  _globals['_PRIVACYSERVICE']._serialized_end=3306
+  _globals['_PRIVACYSERVICE'].methods_by_name['PreviewDeletion']._loaded_options = None
+  _globals['_PRIVACYSERVICE'].methods_by_name['PreviewDeletion']._serialized_options = b'\312\363\030\010\010\002 \0072\002\010\036\202\323\344\223\002$\"\037/v1/accounts/me:previewDeletion:\001*'
+  _globals['_PRIVACYSERVICE'].methods_by_name['GetErasure']._loaded_options = None
+  _globals['_PRIVACYSERVICE'].methods_by_name['GetErasure']._serialized_options = b'\312\363\030\004\010\001 \007\202\323\344\223\002\027\022\025/v1/{name=erasures/*}'
+  _globals['_PRIVACYSERVICE'].methods_by_name['WatchErasure']._loaded_options = None
+  _globals['_PRIVACYSERVICE'].methods_by_name['WatchErasure']._serialized_options = b'\312\363\030\004\010\001 \007\202\323\344\223\002\035\022\033/v1/{name=erasures/*}:watch'
+  _globals['_PRIVACYSERVICE'].methods_by_name['GetReceipt']._loaded_options = None
+  _globals['_PRIVACYSERVICE'].methods_by_name['GetReceipt']._serialized_options = b'\312\363\030\004\010\001 \007\202\323\344\223\002\037\022\035/v1/{name=erasures/*}/receipt'
+  _globals['_PRIVACYSERVICE'].methods_by_name['GetSupplement']._loaded_options = None
+  _globals['_PRIVACYSERVICE'].methods_by_name['GetSupplement']._serialized_options = b'\312\363\030\004\010\001 \007\202\323\344\223\002\"\022 /v1/{name=erasures/*}/supplement'
+  _globals['_PRIVACYSERVICE'].methods_by_name['GetReceiptKeys']._loaded_options = None
+  _globals['_PRIVACYSERVICE'].methods_by_name['GetReceiptKeys']._serialized_options = b'\312\363\030\004\010\001 \007\202\323\344\223\002\023\022\021/v1/receipts/keys'
+  _globals['_PRIVACYSERVICE'].methods_by_name['ApproveErasure']._loaded_options = None
+  _globals['_PRIVACYSERVICE'].methods_by_name['ApproveErasure']._serialized_options = b'\312\363\030\016\010\004\022\010identity \007'
+  _globals['_PRIVACYSERVICE'].methods_by_name['ReportScrub']._loaded_options = None
+  _globals['_PRIVACYSERVICE'].methods_by_name['ReportScrub']._serialized_options = b'\312\363\030\016\010\004\022\010operator \007'
+  _globals['_PRIVACYSERVICE'].methods_by_name['VoidErasure']._loaded_options = None
+  _globals['_PRIVACYSERVICE'].methods_by_name['VoidErasure']._serialized_options = b'\312\363\030\016\010\004\022\010identity \007'
+  _globals['_DOCUMENTKIND']._serialized_start=4056
+  _globals['_DOCUMENTKIND']._serialized_end=4183
+  _globals['_CONSENTKIND']._serialized_start=4185
+  _globals['_CONSENTKIND']._serialized_end=4277
+  _globals['_ERASURESTATE']._serialized_start=4279
+  _globals['_ERASURESTATE']._serialized_end=4395
+  _globals['_HOLDERSTATE']._serialized_start=4397
+  _globals['_HOLDERSTATE']._serialized_end=4481
+  _globals['_GETPOLICYREQUEST']._serialized_start=302
+  _globals['_GETPOLICYREQUEST']._serialized_end=353
+  _globals['_POLICY']._serialized_start=356
+  _globals['_POLICY']._serialized_end=540
+  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_start=542
+  _globals['_LISTPOLICYVERSIONSREQUEST']._serialized_end=627
+  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_start=629
+  _globals['_LISTPOLICYVERSIONSRESPONSE']._serialized_end=734
+  _globals['_POLICYVERSION']._serialized_start=737
+  _globals['_POLICYVERSION']._serialized_end=902
+  _globals['_LISTACCEPTANCESREQUEST']._serialized_start=904
+  _globals['_LISTACCEPTANCESREQUEST']._serialized_end=986
+  _globals['_LISTACCEPTANCESRESPONSE']._serialized_start=988
+  _globals['_LISTACCEPTANCESRESPONSE']._serialized_end=1090
+  _globals['_ACCEPTANCE']._serialized_start=1093
+  _globals['_ACCEPTANCE']._serialized_end=1260
+  _globals['_GETCONSENTSREQUEST']._serialized_start=1262
+  _globals['_GETCONSENTSREQUEST']._serialized_end=1340
+  _globals['_CONSENTS']._serialized_start=1343
+  _globals['_CONSENTS']._serialized_end=1475
+  _globals['_CONSENT']._serialized_start=1478
+  _globals['_CONSENT']._serialized_end=1671
+  _globals['_SETCONSENTREQUEST']._serialized_start=1674
+  _globals['_SETCONSENTREQUEST']._serialized_end=1845
+  _globals['_CONSENTCHANGE']._serialized_start=1848
+  _globals['_CONSENTCHANGE']._serialized_end=2103
+  _globals['_LISTHOLDINGSREQUEST']._serialized_start=2105
+  _globals['_LISTHOLDINGSREQUEST']._serialized_end=2126
+  _globals['_LISTHOLDINGSRESPONSE']._serialized_start=2128
+  _globals['_LISTHOLDINGSRESPONSE']._serialized_end=2220
+  _globals['_HOLDING']._serialized_start=2223
+  _globals['_HOLDING']._serialized_end=2386
+  _globals['_PREVIEWDELETIONREQUEST']._serialized_start=2388
+  _globals['_PREVIEWDELETIONREQUEST']._serialized_end=2412
+  _globals['_DELETIONPLAN']._serialized_start=2415
+  _globals['_DELETIONPLAN']._serialized_end=2568
+  _globals['_PLANNEDFATE']._serialized_start=2571
+  _globals['_PLANNEDFATE']._serialized_end=2755
+  _globals['_GETERASUREREQUEST']._serialized_start=2757
+  _globals['_GETERASUREREQUEST']._serialized_end=2810
+  _globals['_WATCHERASUREREQUEST']._serialized_start=2812
+  _globals['_WATCHERASUREREQUEST']._serialized_end=2867
+  _globals['_GETRECEIPTREQUEST']._serialized_start=2869
+  _globals['_GETRECEIPTREQUEST']._serialized_end=2922
+  _globals['_GETSUPPLEMENTREQUEST']._serialized_start=2924
+  _globals['_GETSUPPLEMENTREQUEST']._serialized_end=2980
+  _globals['_GETRECEIPTKEYSREQUEST']._serialized_start=2982
+  _globals['_GETRECEIPTKEYSREQUEST']._serialized_end=3005
+  _globals['_ERASURE']._serialized_start=3008
+  _globals['_ERASURE']._serialized_end=3311
+  _globals['_HOLDERPROGRESS']._serialized_start=3314
+  _globals['_HOLDERPROGRESS']._serialized_end=3481
+  _globals['_APPROVEERASUREREQUEST']._serialized_start=3484
+  _globals['_APPROVEERASUREREQUEST']._serialized_end=3698
+  _globals['_APPROVEERASURERESPONSE']._serialized_start=3700
+  _globals['_APPROVEERASURERESPONSE']._serialized_end=3774
+  _globals['_VOIDERASUREREQUEST']._serialized_start=3776
+  _globals['_VOIDERASUREREQUEST']._serialized_end=3831
+  _globals['_REPORTSCRUBREQUEST']._serialized_start=3834
+  _globals['_REPORTSCRUBREQUEST']._serialized_end=4054
+  _globals['_PRIVACYSERVICE']._serialized_start=4484
+  _globals['_PRIVACYSERVICE']._serialized_end=6353
 # @@protoc_insertion_point(module_scope)

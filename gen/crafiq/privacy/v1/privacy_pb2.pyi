@@ -4,6 +4,7 @@ isort:skip_file
 What is promised, and what people agreed to."""
 
 from collections import abc as _abc
+from crafiq.promises.v1 import promises_pb2 as _promises_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
@@ -84,6 +85,74 @@ PUBLIC_OUTPUT_TRAINING: ConsentKind.ValueType  # 2
 6(1)(f)): allowed unless objected to (Art. 21).
 """
 Global___ConsentKind: _TypeAlias = ConsentKind  # noqa: Y015
+
+class _ErasureState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ErasureStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErasureState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ERASURE_STATE_UNSPECIFIED: _ErasureState.ValueType  # 0
+    """Not set."""
+    APPROVED: _ErasureState.ValueType  # 1
+    """Approved; the account is being deleted."""
+    ERASING: _ErasureState.ValueType  # 2
+    """The account is gone, and the holders erase."""
+    RECEIPT_SIGNED: _ErasureState.ValueType  # 3
+    """Every holder was looked through again, nothing was found, the receipt is
+    signed.
+    """
+    CLOSED: _ErasureState.ValueType  # 4
+    """The supplement is signed as well; nothing here knows whose it was."""
+    VOIDED: _ErasureState.ValueType  # 5
+    """The account was not deleted."""
+
+class ErasureState(_ErasureState, metaclass=_ErasureStateEnumTypeWrapper):
+    """How far an erasure is as a whole."""
+
+ERASURE_STATE_UNSPECIFIED: ErasureState.ValueType  # 0
+"""Not set."""
+APPROVED: ErasureState.ValueType  # 1
+"""Approved; the account is being deleted."""
+ERASING: ErasureState.ValueType  # 2
+"""The account is gone, and the holders erase."""
+RECEIPT_SIGNED: ErasureState.ValueType  # 3
+"""Every holder was looked through again, nothing was found, the receipt is
+signed.
+"""
+CLOSED: ErasureState.ValueType  # 4
+"""The supplement is signed as well; nothing here knows whose it was."""
+VOIDED: ErasureState.ValueType  # 5
+"""The account was not deleted."""
+Global___ErasureState: _TypeAlias = ErasureState  # noqa: Y015
+
+class _HolderState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HolderStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HolderState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HOLDER_STATE_UNSPECIFIED: _HolderState.ValueType  # 0
+    """Not set."""
+    WAITING: _HolderState.ValueType  # 1
+    """It was told and has not answered."""
+    ANSWERED: _HolderState.ValueType  # 2
+    """It says that it is done."""
+    VERIFIED: _HolderState.ValueType  # 3
+    """It was looked through again and nothing was found."""
+
+class HolderState(_HolderState, metaclass=_HolderStateEnumTypeWrapper):
+    """Where a holder stands."""
+
+HOLDER_STATE_UNSPECIFIED: HolderState.ValueType  # 0
+"""Not set."""
+WAITING: HolderState.ValueType  # 1
+"""It was told and has not answered."""
+ANSWERED: HolderState.ValueType  # 2
+"""It says that it is done."""
+VERIFIED: HolderState.ValueType  # 3
+"""It was looked through again and nothing was found."""
+Global___HolderState: _TypeAlias = HolderState  # noqa: Y015
 
 @_typing.final
 class GetPolicyRequest(_message.Message):
@@ -656,3 +725,439 @@ class Holding(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Holding: _TypeAlias = Holding  # noqa: Y015
+
+@_typing.final
+class PreviewDeletionRequest(_message.Message):
+    """Asks what deleting the caller's account would do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewDeletionRequest: _TypeAlias = PreviewDeletionRequest  # noqa: Y015
+
+@_typing.final
+class DeletionPlan(_message.Message):
+    """What deleting the account would do, in the words of the policy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_HASH_FIELD_NUMBER: _builtins.int
+    BUCKETS_FIELD_NUMBER: _builtins.int
+    SILENT_HOLDERS_FIELD_NUMBER: _builtins.int
+    MAKE_TIME_FIELD_NUMBER: _builtins.int
+    plan_hash: _builtins.str
+    """What is approved: a SHA-256 over buckets and grounds, not over counts."""
+    @_builtins.property
+    def buckets(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedFate]:
+        """What becomes of what there is."""
+
+    @_builtins.property
+    def silent_holders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Services that did not answer: what they hold is missing here, and is
+        erased all the same.
+        """
+
+    @_builtins.property
+    def make_time(self) -> _timestamp_pb2.Timestamp:
+        """When this was found out."""
+
+    def __init__(
+        self,
+        *,
+        plan_hash: _builtins.str = ...,
+        buckets: _abc.Iterable[Global___PlannedFate] | None = ...,
+        silent_holders: _abc.Iterable[_builtins.str] | None = ...,
+        make_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["make_time", b"make_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buckets", b"buckets", "make_time", b"make_time", "plan_hash", b"plan_hash", "silent_holders", b"silent_holders"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletionPlan: _TypeAlias = DeletionPlan  # noqa: Y015
+
+@_typing.final
+class PlannedFate(_message.Message):
+    """Data that has one fate, over all holders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FATE_FIELD_NUMBER: _builtins.int
+    POLICY_TEXT_FIELD_NUMBER: _builtins.int
+    GROUND_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    fate: _promises_pb2.Fate.ValueType
+    """What becomes of it."""
+    policy_text: _builtins.str
+    """The policy's sentence on it."""
+    ground: _builtins.str
+    """Why it is kept; empty where it is not."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """The latest date until which it is kept; absent where it is not."""
+
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[_promises_pb2.CategoryCount]:
+        """How many entries there are of each category."""
+
+    def __init__(
+        self,
+        *,
+        fate: _promises_pb2.Fate.ValueType = ...,
+        policy_text: _builtins.str = ...,
+        ground: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        counts: _abc.Iterable[_promises_pb2.CategoryCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "fate", b"fate", "ground", b"ground", "policy_text", b"policy_text", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedFate: _TypeAlias = PlannedFate  # noqa: Y015
+
+@_typing.final
+class GetErasureRequest(_message.Message):
+    """Asks how far an erasure is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`erasures/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetErasureRequest: _TypeAlias = GetErasureRequest  # noqa: Y015
+
+@_typing.final
+class WatchErasureRequest(_message.Message):
+    """Watches an erasure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`erasures/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchErasureRequest: _TypeAlias = WatchErasureRequest  # noqa: Y015
+
+@_typing.final
+class GetReceiptRequest(_message.Message):
+    """Asks for the receipt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`erasures/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReceiptRequest: _TypeAlias = GetReceiptRequest  # noqa: Y015
+
+@_typing.final
+class GetSupplementRequest(_message.Message):
+    """Asks for the supplement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`erasures/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSupplementRequest: _TypeAlias = GetSupplementRequest  # noqa: Y015
+
+@_typing.final
+class GetReceiptKeysRequest(_message.Message):
+    """Asks for the keys of receipts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReceiptKeysRequest: _TypeAlias = GetReceiptKeysRequest  # noqa: Y015
+
+@_typing.final
+class Erasure(_message.Message):
+    """An erasure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    HOLDERS_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
+    RECEIPT_TIME_FIELD_NUMBER: _builtins.int
+    SUPPLEMENT_TIME_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`erasures/{uuid}`."""
+    state: Global___ErasureState.ValueType
+    """How far it is."""
+    note: _builtins.str
+    """What happens now or is waited for, as a sentence."""
+    etag: _builtins.str
+    """Changes with every change."""
+    @_builtins.property
+    def holders(self) -> _containers.RepeatedCompositeFieldContainer[Global___HolderProgress]:
+        """Each holder."""
+
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """When the account was deleted."""
+
+    @_builtins.property
+    def receipt_time(self) -> _timestamp_pb2.Timestamp:
+        """When the receipt was signed."""
+
+    @_builtins.property
+    def supplement_time(self) -> _timestamp_pb2.Timestamp:
+        """When the supplement was signed."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: Global___ErasureState.ValueType = ...,
+        holders: _abc.Iterable[Global___HolderProgress] | None = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
+        receipt_time: _timestamp_pb2.Timestamp | None = ...,
+        supplement_time: _timestamp_pb2.Timestamp | None = ...,
+        note: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time", "receipt_time", b"receipt_time", "supplement_time", b"supplement_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time", "etag", b"etag", "holders", b"holders", "name", b"name", "note", b"note", "receipt_time", b"receipt_time", "state", b"state", "supplement_time", b"supplement_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Erasure: _TypeAlias = Erasure  # noqa: Y015
+
+@_typing.final
+class HolderProgress(_message.Message):
+    """How far one holder is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDER_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FOUND_BEFORE_FIELD_NUMBER: _builtins.int
+    LEFT_NOW_FIELD_NUMBER: _builtins.int
+    TRIES_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    holder: _builtins.str
+    """The service."""
+    state: Global___HolderState.ValueType
+    """Where it stands."""
+    found_before: _builtins.int
+    """How many entries were found when the account was deleted."""
+    left_now: _builtins.int
+    """How many the last look found; absent before the first one."""
+    tries: _builtins.int
+    """How often it was asked."""
+    cause: _builtins.str
+    """Why it is not done, as a constant; empty if nothing went wrong."""
+    def __init__(
+        self,
+        *,
+        holder: _builtins.str = ...,
+        state: Global___HolderState.ValueType = ...,
+        found_before: _builtins.int = ...,
+        left_now: _builtins.int | None = ...,
+        tries: _builtins.int = ...,
+        cause: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_left_now", b"_left_now", "left_now", b"left_now"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_left_now", b"_left_now", "cause", b"cause", "found_before", b"found_before", "holder", b"holder", "left_now", b"left_now", "state", b"state", "tries", b"tries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__left_now: _TypeAlias = _typing.Literal["left_now"]  # noqa: Y015
+    _WhichOneofArgType__left_now: _TypeAlias = _typing.Literal["_left_now", b"_left_now"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__left_now) -> _WhichOneofReturnType__left_now | None: ...
+
+Global___HolderProgress: _TypeAlias = HolderProgress  # noqa: Y015
+
+@_typing.final
+class ApproveErasureRequest(_message.Message):
+    """Asks that an erasure be approved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ERASURE_FIELD_NUMBER: _builtins.int
+    PLAN_HASH_FIELD_NUMBER: _builtins.int
+    RECEIPT_SECRET_HASH_FIELD_NUMBER: _builtins.int
+    PLANS_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """`accounts/{uuid}`."""
+    erasure: _builtins.str
+    """`erasures/{uuid}`."""
+    plan_hash: _builtins.str
+    """The plan that the person approved."""
+    receipt_secret_hash: _builtins.bytes
+    """SHA-256 of the person's receipt secret."""
+    @_builtins.property
+    def plans(self) -> _containers.RepeatedCompositeFieldContainer[_promises_pb2.Plan]:
+        """What each holder would do now."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        erasure: _builtins.str = ...,
+        plan_hash: _builtins.str = ...,
+        receipt_secret_hash: _builtins.bytes = ...,
+        plans: _abc.Iterable[_promises_pb2.Plan] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "erasure", b"erasure", "plan_hash", b"plan_hash", "plans", b"plans", "receipt_secret_hash", b"receipt_secret_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveErasureRequest: _TypeAlias = ApproveErasureRequest  # noqa: Y015
+
+@_typing.final
+class ApproveErasureResponse(_message.Message):
+    """The tombstone stands in the ledger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVE_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def approve_time(self) -> _timestamp_pb2.Timestamp:
+        """When the person's wish was written down: the erasure counts from then."""
+
+    def __init__(
+        self,
+        *,
+        approve_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveErasureResponse: _TypeAlias = ApproveErasureResponse  # noqa: Y015
+
+@_typing.final
+class VoidErasureRequest(_message.Message):
+    """Takes a tombstone back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_FIELD_NUMBER: _builtins.int
+    erasure: _builtins.str
+    """`erasures/{uuid}`."""
+    def __init__(
+        self,
+        *,
+        erasure: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VoidErasureRequest: _TypeAlias = VoidErasureRequest  # noqa: Y015
+
+@_typing.final
+class ReportScrubRequest(_message.Message):
+    """What a scrub has done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEGIN_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    SEARCHED_BYTES_FIELD_NUMBER: _builtins.int
+    SEARCHED_VALUES_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    searched_bytes: _builtins.int
+    """How many bytes of raw files it has searched."""
+    searched_values: _builtins.int
+    """For how many values."""
+    hits: _builtins.int
+    """How many of them were found."""
+    @_builtins.property
+    def begin_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began; what was erased later is the next one's."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it had searched everything."""
+
+    def __init__(
+        self,
+        *,
+        begin_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        searched_bytes: _builtins.int = ...,
+        searched_values: _builtins.int = ...,
+        hits: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "end_time", b"end_time", "hits", b"hits", "searched_bytes", b"searched_bytes", "searched_values", b"searched_values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportScrubRequest: _TypeAlias = ReportScrubRequest  # noqa: Y015

@@ -4,6 +4,8 @@ import grpc
 import warnings
 
 from crafiq.privacy.v1 import privacy_pb2 as crafiq_dot_privacy_dot_v1_dot_privacy__pb2
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -65,6 +67,51 @@ class PrivacyServiceStub:
                 request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.SetConsentRequest.SerializeToString,
                 response_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ConsentChange.FromString,
                 _registered_method=True)
+        self.PreviewDeletion = channel.unary_unary(
+                '/crafiq.privacy.v1.PrivacyService/PreviewDeletion',
+                request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.PreviewDeletionRequest.SerializeToString,
+                response_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.DeletionPlan.FromString,
+                _registered_method=True)
+        self.GetErasure = channel.unary_unary(
+                '/crafiq.privacy.v1.PrivacyService/GetErasure',
+                request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetErasureRequest.SerializeToString,
+                response_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.Erasure.FromString,
+                _registered_method=True)
+        self.WatchErasure = channel.unary_stream(
+                '/crafiq.privacy.v1.PrivacyService/WatchErasure',
+                request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.WatchErasureRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.GetReceipt = channel.unary_unary(
+                '/crafiq.privacy.v1.PrivacyService/GetReceipt',
+                request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetReceiptRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.GetSupplement = channel.unary_unary(
+                '/crafiq.privacy.v1.PrivacyService/GetSupplement',
+                request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetSupplementRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.GetReceiptKeys = channel.unary_unary(
+                '/crafiq.privacy.v1.PrivacyService/GetReceiptKeys',
+                request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetReceiptKeysRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.ApproveErasure = channel.unary_unary(
+                '/crafiq.privacy.v1.PrivacyService/ApproveErasure',
+                request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ApproveErasureRequest.SerializeToString,
+                response_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ApproveErasureResponse.FromString,
+                _registered_method=True)
+        self.ReportScrub = channel.unary_unary(
+                '/crafiq.privacy.v1.PrivacyService/ReportScrub',
+                request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ReportScrubRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.VoidErasure = channel.unary_unary(
+                '/crafiq.privacy.v1.PrivacyService/VoidErasure',
+                request_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.VoidErasureRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
 
 
 class PrivacyServiceServicer:
@@ -116,6 +163,79 @@ class PrivacyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewDeletion(self, request, context):
+        """What deleting the account would do: what is erased now, what stays as
+        nobody's, what is retained until when and why, until when backups live.
+        Every holder is asked; one that is silent is named and blocks nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetErasure(self, request, context):
+        """How far an erasure is, holder by holder. Needs the receipt secret, as the
+        header `X-Receipt-Secret` or as the cookie that `:delete` has set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchErasure(self, request, context):
+        """The same as server-sent events: `event: erasure`, `data:` the Erasure as
+        JSON whenever it changes, heartbeats in between; ends with the receipt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReceipt(self, request, context):
+        """The signed receipt: a JWS in compact serialization (RFC 7515), ES256, to
+        be verified with the keys of GetReceiptKeys. No personal data is in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSupplement(self, request, context):
+        """The signed supplement: follows when the bytes that engines leave behind
+        are scrubbed and the last vendor's copy has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReceiptKeys(self, request, context):
+        """The keys that receipts are verified with, those of earlier times too: a
+        JWK Set (RFC 7517).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveErasure(self, request, context):
+        """Opens the case of somebody who wants to be deleted: checks the plan that
+        they approved and writes the tombstone into the ledger outside of all
+        databases. FAILED_PRECONDITION with the new hash if the plan has changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportScrub(self, request, context):
+        """What a scrub has searched and found: the supplements of receipts that are
+        older wait for one that found nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VoidErasure(self, request, context):
+        """The account was not deleted after all: takes the tombstone back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PrivacyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -148,6 +268,51 @@ def add_PrivacyServiceServicer_to_server(servicer, server):
                     servicer.SetConsent,
                     request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.SetConsentRequest.FromString,
                     response_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ConsentChange.SerializeToString,
+            ),
+            'PreviewDeletion': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewDeletion,
+                    request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.PreviewDeletionRequest.FromString,
+                    response_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.DeletionPlan.SerializeToString,
+            ),
+            'GetErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErasure,
+                    request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetErasureRequest.FromString,
+                    response_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.Erasure.SerializeToString,
+            ),
+            'WatchErasure': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchErasure,
+                    request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.WatchErasureRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'GetReceipt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReceipt,
+                    request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetReceiptRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'GetSupplement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSupplement,
+                    request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetSupplementRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'GetReceiptKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReceiptKeys,
+                    request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetReceiptKeysRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'ApproveErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveErasure,
+                    request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ApproveErasureRequest.FromString,
+                    response_serializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ApproveErasureResponse.SerializeToString,
+            ),
+            'ReportScrub': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportScrub,
+                    request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ReportScrubRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'VoidErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidErasure,
+                    request_deserializer=crafiq_dot_privacy_dot_v1_dot_privacy__pb2.VoidErasureRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -313,6 +478,249 @@ class PrivacyService:
             '/crafiq.privacy.v1.PrivacyService/SetConsent',
             crafiq_dot_privacy_dot_v1_dot_privacy__pb2.SetConsentRequest.SerializeToString,
             crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ConsentChange.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewDeletion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.privacy.v1.PrivacyService/PreviewDeletion',
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.PreviewDeletionRequest.SerializeToString,
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.DeletionPlan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.privacy.v1.PrivacyService/GetErasure',
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetErasureRequest.SerializeToString,
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.Erasure.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/crafiq.privacy.v1.PrivacyService/WatchErasure',
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.WatchErasureRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReceipt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.privacy.v1.PrivacyService/GetReceipt',
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetReceiptRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSupplement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.privacy.v1.PrivacyService/GetSupplement',
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetSupplementRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReceiptKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.privacy.v1.PrivacyService/GetReceiptKeys',
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.GetReceiptKeysRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.privacy.v1.PrivacyService/ApproveErasure',
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ApproveErasureRequest.SerializeToString,
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ApproveErasureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportScrub(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.privacy.v1.PrivacyService/ReportScrub',
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.ReportScrubRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.privacy.v1.PrivacyService/VoidErasure',
+            crafiq_dot_privacy_dot_v1_dot_privacy__pb2.VoidErasureRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,8 @@ What is promised, and what people agreed to."""
 
 from collections import abc as _abc
 from crafiq.privacy.v1 import privacy_pb2 as _privacy_pb2
+from google.api import httpbody_pb2 as _httpbody_pb2
+from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -51,6 +53,42 @@ class PrivacyServiceStub:
     """Gives or withdraws one consent. Withdrawing is as easy as giving (GDPR
     Art. 7(3)): it needs nothing but the kind.
     """
+    PreviewDeletion: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.PreviewDeletionRequest, _privacy_pb2.DeletionPlan]
+    """What deleting the account would do: what is erased now, what stays as
+    nobody's, what is retained until when and why, until when backups live.
+    Every holder is asked; one that is silent is named and blocks nothing.
+    """
+    GetErasure: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.GetErasureRequest, _privacy_pb2.Erasure]
+    """How far an erasure is, holder by holder. Needs the receipt secret, as the
+    header `X-Receipt-Secret` or as the cookie that `:delete` has set.
+    """
+    WatchErasure: _grpc.UnaryStreamMultiCallable[_privacy_pb2.WatchErasureRequest, _httpbody_pb2.HttpBody]
+    """The same as server-sent events: `event: erasure`, `data:` the Erasure as
+    JSON whenever it changes, heartbeats in between; ends with the receipt.
+    """
+    GetReceipt: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.GetReceiptRequest, _httpbody_pb2.HttpBody]
+    """The signed receipt: a JWS in compact serialization (RFC 7515), ES256, to
+    be verified with the keys of GetReceiptKeys. No personal data is in it.
+    """
+    GetSupplement: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.GetSupplementRequest, _httpbody_pb2.HttpBody]
+    """The signed supplement: follows when the bytes that engines leave behind
+    are scrubbed and the last vendor's copy has ended.
+    """
+    GetReceiptKeys: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.GetReceiptKeysRequest, _httpbody_pb2.HttpBody]
+    """The keys that receipts are verified with, those of earlier times too: a
+    JWK Set (RFC 7517).
+    """
+    ApproveErasure: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.ApproveErasureRequest, _privacy_pb2.ApproveErasureResponse]
+    """Opens the case of somebody who wants to be deleted: checks the plan that
+    they approved and writes the tombstone into the ledger outside of all
+    databases. FAILED_PRECONDITION with the new hash if the plan has changed.
+    """
+    ReportScrub: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.ReportScrubRequest, _empty_pb2.Empty]
+    """What a scrub has searched and found: the supplements of receipts that are
+    older wait for one that found nothing.
+    """
+    VoidErasure: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.VoidErasureRequest, _empty_pb2.Empty]
+    """The account was not deleted after all: takes the tombstone back."""
 
 @_typing.type_check_only
 class PrivacyServiceAsyncStub(PrivacyServiceStub):
@@ -75,6 +113,42 @@ class PrivacyServiceAsyncStub(PrivacyServiceStub):
     """Gives or withdraws one consent. Withdrawing is as easy as giving (GDPR
     Art. 7(3)): it needs nothing but the kind.
     """
+    PreviewDeletion: _aio.UnaryUnaryMultiCallable[_privacy_pb2.PreviewDeletionRequest, _privacy_pb2.DeletionPlan]  # type: ignore[assignment]
+    """What deleting the account would do: what is erased now, what stays as
+    nobody's, what is retained until when and why, until when backups live.
+    Every holder is asked; one that is silent is named and blocks nothing.
+    """
+    GetErasure: _aio.UnaryUnaryMultiCallable[_privacy_pb2.GetErasureRequest, _privacy_pb2.Erasure]  # type: ignore[assignment]
+    """How far an erasure is, holder by holder. Needs the receipt secret, as the
+    header `X-Receipt-Secret` or as the cookie that `:delete` has set.
+    """
+    WatchErasure: _aio.UnaryStreamMultiCallable[_privacy_pb2.WatchErasureRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """The same as server-sent events: `event: erasure`, `data:` the Erasure as
+    JSON whenever it changes, heartbeats in between; ends with the receipt.
+    """
+    GetReceipt: _aio.UnaryUnaryMultiCallable[_privacy_pb2.GetReceiptRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """The signed receipt: a JWS in compact serialization (RFC 7515), ES256, to
+    be verified with the keys of GetReceiptKeys. No personal data is in it.
+    """
+    GetSupplement: _aio.UnaryUnaryMultiCallable[_privacy_pb2.GetSupplementRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """The signed supplement: follows when the bytes that engines leave behind
+    are scrubbed and the last vendor's copy has ended.
+    """
+    GetReceiptKeys: _aio.UnaryUnaryMultiCallable[_privacy_pb2.GetReceiptKeysRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """The keys that receipts are verified with, those of earlier times too: a
+    JWK Set (RFC 7517).
+    """
+    ApproveErasure: _aio.UnaryUnaryMultiCallable[_privacy_pb2.ApproveErasureRequest, _privacy_pb2.ApproveErasureResponse]  # type: ignore[assignment]
+    """Opens the case of somebody who wants to be deleted: checks the plan that
+    they approved and writes the tombstone into the ledger outside of all
+    databases. FAILED_PRECONDITION with the new hash if the plan has changed.
+    """
+    ReportScrub: _aio.UnaryUnaryMultiCallable[_privacy_pb2.ReportScrubRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """What a scrub has searched and found: the supplements of receipts that are
+    older wait for one that found nothing.
+    """
+    VoidErasure: _aio.UnaryUnaryMultiCallable[_privacy_pb2.VoidErasureRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """The account was not deleted after all: takes the tombstone back."""
 
 class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns policy versions, acceptances and consents."""
@@ -132,5 +206,95 @@ class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives or withdraws one consent. Withdrawing is as easy as giving (GDPR
         Art. 7(3)): it needs nothing but the kind.
         """
+
+    @_abc_1.abstractmethod
+    def PreviewDeletion(
+        self,
+        request: _privacy_pb2.PreviewDeletionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_privacy_pb2.DeletionPlan, _abc.Awaitable[_privacy_pb2.DeletionPlan]]:
+        """What deleting the account would do: what is erased now, what stays as
+        nobody's, what is retained until when and why, until when backups live.
+        Every holder is asked; one that is silent is named and blocks nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def GetErasure(
+        self,
+        request: _privacy_pb2.GetErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_privacy_pb2.Erasure, _abc.Awaitable[_privacy_pb2.Erasure]]:
+        """How far an erasure is, holder by holder. Needs the receipt secret, as the
+        header `X-Receipt-Secret` or as the cookie that `:delete` has set.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchErasure(
+        self,
+        request: _privacy_pb2.WatchErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
+        """The same as server-sent events: `event: erasure`, `data:` the Erasure as
+        JSON whenever it changes, heartbeats in between; ends with the receipt.
+        """
+
+    @_abc_1.abstractmethod
+    def GetReceipt(
+        self,
+        request: _privacy_pb2.GetReceiptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """The signed receipt: a JWS in compact serialization (RFC 7515), ES256, to
+        be verified with the keys of GetReceiptKeys. No personal data is in it.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSupplement(
+        self,
+        request: _privacy_pb2.GetSupplementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """The signed supplement: follows when the bytes that engines leave behind
+        are scrubbed and the last vendor's copy has ended.
+        """
+
+    @_abc_1.abstractmethod
+    def GetReceiptKeys(
+        self,
+        request: _privacy_pb2.GetReceiptKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """The keys that receipts are verified with, those of earlier times too: a
+        JWK Set (RFC 7517).
+        """
+
+    @_abc_1.abstractmethod
+    def ApproveErasure(
+        self,
+        request: _privacy_pb2.ApproveErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_privacy_pb2.ApproveErasureResponse, _abc.Awaitable[_privacy_pb2.ApproveErasureResponse]]:
+        """Opens the case of somebody who wants to be deleted: checks the plan that
+        they approved and writes the tombstone into the ledger outside of all
+        databases. FAILED_PRECONDITION with the new hash if the plan has changed.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportScrub(
+        self,
+        request: _privacy_pb2.ReportScrubRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """What a scrub has searched and found: the supplements of receipts that are
+        older wait for one that found nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def VoidErasure(
+        self,
+        request: _privacy_pb2.VoidErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """The account was not deleted after all: takes the tombstone back."""
 
 def add_PrivacyServiceServicer_to_server(servicer: PrivacyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -81,6 +81,34 @@ IN_BACKUPS_UNTIL: Fate.ValueType  # 4
 """Not used any more, and gone when the last backup is."""
 Global___Fate: _TypeAlias = Fate  # noqa: Y015
 
+class _Progress:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProgressEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Progress.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROGRESS_UNSPECIFIED: _Progress.ValueType  # 0
+    """It knows of none."""
+    ASKED: _Progress.ValueType  # 1
+    """It was asked and has not begun, or not got through."""
+    ROWS_GONE: _Progress.ValueType  # 2
+    """No row is left; what is not a row is being removed."""
+    FINISHED: _Progress.ValueType  # 3
+    """Everything is done."""
+
+class Progress(_Progress, metaclass=_ProgressEnumTypeWrapper):
+    """How far a holder is with an erasure."""
+
+PROGRESS_UNSPECIFIED: Progress.ValueType  # 0
+"""It knows of none."""
+ASKED: Progress.ValueType  # 1
+"""It was asked and has not begun, or not got through."""
+ROWS_GONE: Progress.ValueType  # 2
+"""No row is left; what is not a row is being removed."""
+FINISHED: Progress.ValueType  # 3
+"""Everything is done."""
+Global___Progress: _TypeAlias = Progress  # noqa: Y015
+
 @_typing.final
 class DescribeRequest(_message.Message):
     """Asks for the inventory."""
@@ -331,22 +359,96 @@ class CategoryCount(_message.Message):
 Global___CategoryCount: _TypeAlias = CategoryCount  # noqa: Y015
 
 @_typing.final
+class EraseRequest(_message.Message):
+    """Asks that somebody be erased who deleted their account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ERASURE_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """`accounts/{uuid}`."""
+    erasure: _builtins.str
+    """`erasures/{uuid}`."""
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """When the account was deleted."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        erasure: _builtins.str = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "delete_time", b"delete_time", "erasure", b"erasure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseRequest: _TypeAlias = EraseRequest  # noqa: Y015
+
+@_typing.final
+class Standing(_message.Message):
+    """Where an erasure stands in one service."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDER_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    TRIES_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    holder: _builtins.str
+    """The service."""
+    progress: Global___Progress.ValueType
+    """How far it is."""
+    tries: _builtins.int
+    """How often it has tried."""
+    cause: _builtins.str
+    """Why the last try did not get through: a constant, such as
+    `STORAGE_UNAVAILABLE`.
+    """
+    def __init__(
+        self,
+        *,
+        holder: _builtins.str = ...,
+        progress: Global___Progress.ValueType = ...,
+        tries: _builtins.int = ...,
+        cause: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "holder", b"holder", "progress", b"progress", "tries", b"tries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Standing: _TypeAlias = Standing  # noqa: Y015
+
+@_typing.final
 class VerifyRequest(_message.Message):
     """Asks what is found."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_FIELD_NUMBER: _builtins.int
+    ERASURE_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """`accounts/{uuid}`."""
+    erasure: _builtins.str
+    """`erasures/{uuid}`, if one is under way: what was removed under its name is
+    looked for as well.
+    """
     def __init__(
         self,
         *,
         account: _builtins.str = ...,
+        erasure: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "erasure", b"erasure"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -360,25 +462,79 @@ class Findings(_message.Message):
 
     HOLDER_FIELD_NUMBER: _builtins.int
     FOUND_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    VENDOR_COPIES_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
     holder: _builtins.str
     """The service."""
+    waiting: _builtins.int
+    """Messages about the person that wait here to be relayed or looked at."""
     @_builtins.property
     def found(self) -> _containers.RepeatedCompositeFieldContainer[Global___TableCount]:
         """The tables in which something is found; empty if nothing is."""
+
+    @_builtins.property
+    def left(self) -> _containers.RepeatedCompositeFieldContainer[Global___CategoryCount]:
+        """What is found, rows and everything else, by category; empty if nothing is."""
+
+    @_builtins.property
+    def vendor_copies(self) -> _containers.RepeatedCompositeFieldContainer[Global___VendorCopies]:
+        """Copies with vendors, which end by their own clocks."""
+
+    @_builtins.property
+    def standing(self) -> Global___Standing:
+        """Where the erasure stands here."""
 
     def __init__(
         self,
         *,
         holder: _builtins.str = ...,
         found: _abc.Iterable[Global___TableCount] | None = ...,
+        left: _abc.Iterable[Global___CategoryCount] | None = ...,
+        waiting: _builtins.int = ...,
+        vendor_copies: _abc.Iterable[Global___VendorCopies] | None = ...,
+        standing: Global___Standing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["standing", b"standing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "holder", b"holder"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found", "holder", b"holder", "left", b"left", "standing", b"standing", "vendor_copies", b"vendor_copies", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Findings: _TypeAlias = Findings  # noqa: Y015
+
+@_typing.final
+class VendorCopies(_message.Message):
+    """What a vendor still has of what it was sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VENDOR_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    vendor: _builtins.str
+    """`vendors/{id}`."""
+    count: _builtins.int
+    """How many sendings."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When the last of them ends by the vendor's own clock."""
+
+    def __init__(
+        self,
+        *,
+        vendor: _builtins.str = ...,
+        count: _builtins.int = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "until", b"until", "vendor", b"vendor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VendorCopies: _TypeAlias = VendorCopies  # noqa: Y015
 
 @_typing.final
 class TableCount(_message.Message):
@@ -405,3 +561,91 @@ class TableCount(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TableCount: _TypeAlias = TableCount  # noqa: Y015
+
+@_typing.final
+class ReplayRequest(_message.Message):
+    """Asks that the ledger be applied."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayRequest: _TypeAlias = ReplayRequest  # noqa: Y015
+
+@_typing.final
+class ReplayResponse(_message.Message):
+    """The ledger is applied."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDER_FIELD_NUMBER: _builtins.int
+    APPLIED_FIELD_NUMBER: _builtins.int
+    holder: _builtins.str
+    """The service."""
+    applied: _builtins.int
+    """How many tombstones were missing here."""
+    def __init__(
+        self,
+        *,
+        holder: _builtins.str = ...,
+        applied: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "holder", b"holder"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayResponse: _TypeAlias = ReplayResponse  # noqa: Y015
+
+@_typing.final
+class TakeWitnessesRequest(_message.Message):
+    """Asks for values to look for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeWitnessesRequest: _TypeAlias = TakeWitnessesRequest  # noqa: Y015
+
+@_typing.final
+class TakeWitnessesResponse(_message.Message):
+    """Values that were erased here and should be nowhere any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDER_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    holder: _builtins.str
+    """The service."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Texts in UTF-8, or bytes as they stood."""
+
+    def __init__(
+        self,
+        *,
+        holder: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeWitnessesResponse: _TypeAlias = TakeWitnessesResponse  # noqa: Y015

@@ -47,10 +47,25 @@ class DataHolderStub:
                 request_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.PreviewRequest.SerializeToString,
                 response_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.Plan.FromString,
                 _registered_method=True)
+        self.Erase = channel.unary_unary(
+                '/crafiq.promises.v1.DataHolder/Erase',
+                request_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.EraseRequest.SerializeToString,
+                response_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.Standing.FromString,
+                _registered_method=True)
         self.Verify = channel.unary_unary(
                 '/crafiq.promises.v1.DataHolder/Verify',
                 request_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.VerifyRequest.SerializeToString,
                 response_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.Findings.FromString,
+                _registered_method=True)
+        self.Replay = channel.unary_unary(
+                '/crafiq.promises.v1.DataHolder/Replay',
+                request_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.ReplayRequest.SerializeToString,
+                response_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.ReplayResponse.FromString,
+                _registered_method=True)
+        self.TakeWitnesses = channel.unary_unary(
+                '/crafiq.promises.v1.DataHolder/TakeWitnesses',
+                request_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesRequest.SerializeToString,
+                response_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesResponse.FromString,
                 _registered_method=True)
 
 
@@ -69,6 +84,15 @@ class DataHolderServicer:
 
     def Preview(self, request, context):
         """What would become of a person's data here if they were erased now.
+        Identity asks once more in the moment of deletion.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Erase(self, request, context):
+        """Asks for what AccountDeleted asked for, of a holder that has not answered:
+        erase as declared. Asked again, it changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,6 +100,23 @@ class DataHolderServicer:
 
     def Verify(self, request, context):
         """What is found of a person here: after an erasure, nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Replay(self, request, context):
+        """Erases whom the ledger of tombstones names and this database does not, as
+        every start does: for after a backup was brought back by hand.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TakeWitnesses(self, request, context):
+        """Hands over, once, some of the values that were erased here lately, so that
+        a scrub can look for them in the raw files of the engines. They are kept
+        in memory only, for a day at most.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,10 +135,25 @@ def add_DataHolderServicer_to_server(servicer, server):
                     request_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.PreviewRequest.FromString,
                     response_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.Plan.SerializeToString,
             ),
+            'Erase': grpc.unary_unary_rpc_method_handler(
+                    servicer.Erase,
+                    request_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.EraseRequest.FromString,
+                    response_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.Standing.SerializeToString,
+            ),
             'Verify': grpc.unary_unary_rpc_method_handler(
                     servicer.Verify,
                     request_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.VerifyRequest.FromString,
                     response_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.Findings.SerializeToString,
+            ),
+            'Replay': grpc.unary_unary_rpc_method_handler(
+                    servicer.Replay,
+                    request_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.ReplayRequest.FromString,
+                    response_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.ReplayResponse.SerializeToString,
+            ),
+            'TakeWitnesses': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeWitnesses,
+                    request_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesRequest.FromString,
+                    response_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -168,6 +224,33 @@ class DataHolder:
             _registered_method=True)
 
     @staticmethod
+    def Erase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.promises.v1.DataHolder/Erase',
+            crafiq_dot_promises_dot_v1_dot_promises__pb2.EraseRequest.SerializeToString,
+            crafiq_dot_promises_dot_v1_dot_promises__pb2.Standing.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Verify(request,
             target,
             options=(),
@@ -184,6 +267,60 @@ class DataHolder:
             '/crafiq.promises.v1.DataHolder/Verify',
             crafiq_dot_promises_dot_v1_dot_promises__pb2.VerifyRequest.SerializeToString,
             crafiq_dot_promises_dot_v1_dot_promises__pb2.Findings.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Replay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.promises.v1.DataHolder/Replay',
+            crafiq_dot_promises_dot_v1_dot_promises__pb2.ReplayRequest.SerializeToString,
+            crafiq_dot_promises_dot_v1_dot_promises__pb2.ReplayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeWitnesses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.promises.v1.DataHolder/TakeWitnesses',
+            crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesRequest.SerializeToString,
+            crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesResponse.FromString,
             options,
             channel_credentials,
             insecure,

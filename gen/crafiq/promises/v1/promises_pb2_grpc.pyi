@@ -39,9 +39,24 @@ class DataHolderStub:
     Describe: _grpc.UnaryUnaryMultiCallable[_promises_pb2.DescribeRequest, _promises_pb2.Description]
     """What is held about people here, declared column by column."""
     Preview: _grpc.UnaryUnaryMultiCallable[_promises_pb2.PreviewRequest, _promises_pb2.Plan]
-    """What would become of a person's data here if they were erased now."""
+    """What would become of a person's data here if they were erased now.
+    Identity asks once more in the moment of deletion.
+    """
+    Erase: _grpc.UnaryUnaryMultiCallable[_promises_pb2.EraseRequest, _promises_pb2.Standing]
+    """Asks for what AccountDeleted asked for, of a holder that has not answered:
+    erase as declared. Asked again, it changes nothing.
+    """
     Verify: _grpc.UnaryUnaryMultiCallable[_promises_pb2.VerifyRequest, _promises_pb2.Findings]
     """What is found of a person here: after an erasure, nothing."""
+    Replay: _grpc.UnaryUnaryMultiCallable[_promises_pb2.ReplayRequest, _promises_pb2.ReplayResponse]
+    """Erases whom the ledger of tombstones names and this database does not, as
+    every start does: for after a backup was brought back by hand.
+    """
+    TakeWitnesses: _grpc.UnaryUnaryMultiCallable[_promises_pb2.TakeWitnessesRequest, _promises_pb2.TakeWitnessesResponse]
+    """Hands over, once, some of the values that were erased here lately, so that
+    a scrub can look for them in the raw files of the engines. They are kept
+    in memory only, for a day at most.
+    """
 
 @_typing.type_check_only
 class DataHolderAsyncStub(DataHolderStub):
@@ -54,9 +69,24 @@ class DataHolderAsyncStub(DataHolderStub):
     Describe: _aio.UnaryUnaryMultiCallable[_promises_pb2.DescribeRequest, _promises_pb2.Description]  # type: ignore[assignment]
     """What is held about people here, declared column by column."""
     Preview: _aio.UnaryUnaryMultiCallable[_promises_pb2.PreviewRequest, _promises_pb2.Plan]  # type: ignore[assignment]
-    """What would become of a person's data here if they were erased now."""
+    """What would become of a person's data here if they were erased now.
+    Identity asks once more in the moment of deletion.
+    """
+    Erase: _aio.UnaryUnaryMultiCallable[_promises_pb2.EraseRequest, _promises_pb2.Standing]  # type: ignore[assignment]
+    """Asks for what AccountDeleted asked for, of a holder that has not answered:
+    erase as declared. Asked again, it changes nothing.
+    """
     Verify: _aio.UnaryUnaryMultiCallable[_promises_pb2.VerifyRequest, _promises_pb2.Findings]  # type: ignore[assignment]
     """What is found of a person here: after an erasure, nothing."""
+    Replay: _aio.UnaryUnaryMultiCallable[_promises_pb2.ReplayRequest, _promises_pb2.ReplayResponse]  # type: ignore[assignment]
+    """Erases whom the ledger of tombstones names and this database does not, as
+    every start does: for after a backup was brought back by hand.
+    """
+    TakeWitnesses: _aio.UnaryUnaryMultiCallable[_promises_pb2.TakeWitnessesRequest, _promises_pb2.TakeWitnessesResponse]  # type: ignore[assignment]
+    """Hands over, once, some of the values that were erased here lately, so that
+    a scrub can look for them in the raw files of the engines. They are kept
+    in memory only, for a day at most.
+    """
 
 class DataHolderServicer(metaclass=_abc_1.ABCMeta):
     """Offered by every service that keeps something about people, with one
@@ -78,7 +108,19 @@ class DataHolderServicer(metaclass=_abc_1.ABCMeta):
         request: _promises_pb2.PreviewRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_promises_pb2.Plan, _abc.Awaitable[_promises_pb2.Plan]]:
-        """What would become of a person's data here if they were erased now."""
+        """What would become of a person's data here if they were erased now.
+        Identity asks once more in the moment of deletion.
+        """
+
+    @_abc_1.abstractmethod
+    def Erase(
+        self,
+        request: _promises_pb2.EraseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_promises_pb2.Standing, _abc.Awaitable[_promises_pb2.Standing]]:
+        """Asks for what AccountDeleted asked for, of a holder that has not answered:
+        erase as declared. Asked again, it changes nothing.
+        """
 
     @_abc_1.abstractmethod
     def Verify(
@@ -87,5 +129,26 @@ class DataHolderServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_promises_pb2.Findings, _abc.Awaitable[_promises_pb2.Findings]]:
         """What is found of a person here: after an erasure, nothing."""
+
+    @_abc_1.abstractmethod
+    def Replay(
+        self,
+        request: _promises_pb2.ReplayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_promises_pb2.ReplayResponse, _abc.Awaitable[_promises_pb2.ReplayResponse]]:
+        """Erases whom the ledger of tombstones names and this database does not, as
+        every start does: for after a backup was brought back by hand.
+        """
+
+    @_abc_1.abstractmethod
+    def TakeWitnesses(
+        self,
+        request: _promises_pb2.TakeWitnessesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_promises_pb2.TakeWitnessesResponse, _abc.Awaitable[_promises_pb2.TakeWitnessesResponse]]:
+        """Hands over, once, some of the values that were erased here lately, so that
+        a scrub can look for them in the raw files of the engines. They are kept
+        in memory only, for a day at most.
+        """
 
 def add_DataHolderServicer_to_server(servicer: DataHolderServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,184 @@
+"""Erasing: what becomes of one person's rows, in one transaction, derived from the inventory.
+
+Whoever writes a row of the person holds the key share lock that its foreign key takes, so that the
+subject's lock waits for them and their rows go along; whoever comes later is refused by the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    text,
+    union_all,
+    update,
+)
+
+from chassis.db import Database, Record, Statement, Transaction
+from promises.inventory import DELETE, RETAIN, RETAINED, UNTIL, Declaration, Subject, declared
+from promises.shares import Share
+from promises.subjects import fence
+from promises.witnesses import Witnesses
+
+LARGE = 10_000
+"""Rows of one person in one table above which they go in batches of as many, before the rest."""
+PSEUDONYM = "pseudonym"
+"""The column of a retained row that says which of them belong together: new at each erasing."""
+
+_WHOSE = bindparam("whose", type_=Uuid)
+_TOMBSTONE = Statement(
+    text("INSERT INTO tombstones (account, erased_at) VALUES (:whose, :at) ON CONFLICT DO NOTHING")
+)
+_FORGET_LETTERS = Statement(
+    text("DELETE FROM dead_letters WHERE subject LIKE :about").bindparams(bindparam("about", type_=Text))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An erasure: whose, under which name, and when the account was deleted."""
+
+    account: UUID
+    erasure: UUID
+    deleted_at: datetime
+
+
+class Beyond:
+    """What a service holds of a person that is not a row: objects, vendors' copies, a customer at Stripe."""
+
+    async def note(self, tx: Transaction, wanted: Wanted, pseudonym: UUID) -> None:
+        """Before the rows go, in their transaction: keep what `remove` needs in tables that are not personal.
+
+        `pseudonym` is that of retained rows. May come again for an erasure that was noted before.
+        """
+
+    async def remove(self, wanted: Wanted) -> None:
+        """Remove it, after the rows. Called again until it raises nothing; twice is harmless."""
+
+    async def found(self, account: UUID, erasure: UUID | None, /) -> Sequence[Share]:  # noqa: ARG002  # of those who have something
+        """What there is, looked for where it lies: of a plan, or (`erasure`) what is still left."""
+        return ()
+
+
+class Erasing:
+    """The statements that erase one person, for the tables of `metadata`; and what is `beyond` them."""
+
+    def __init__(self, metadata: MetaData, beyond: Sequence[Beyond] = ()) -> None:
+        self.beyond = tuple(beyond)
+        self.witnesses = Witnesses(metadata)
+        name, _, key = metadata.info["subjects"].partition(".")
+        subjects = metadata.tables[name]
+        self._lock: Statement[Record] = Statement(
+            select(subjects.c[key]).where(subjects.c[key] == _WHOSE).with_for_update()
+        )
+        owned = [(table, column) for table in metadata.sorted_tables for column in _owners(table)]
+        self._anonymise = [_anonymised(*each) for each in owned if not _goes(each[1])]
+        self._retain = [_Retained(*each) for each in owned if RETAINED + each[0].name in metadata.tables]
+        # Who refers to others goes before them: what cascades finds nothing left to do.
+        going = [each for each in reversed(owned) if _goes(each[1])]
+        self._delete = [_deleted(*each) for each in going]
+        self._end: Statement[Record] = Statement(delete(subjects).where(subjects.c[key] == _WHOSE))
+        self._count, self._batches = _large(going), {t.name: _batch(t, c) for t, c in going}
+
+    async def reduce(self, db: Database, account: UUID) -> None:
+        """Before the transaction: remove what is very much, in batches that hold no lock for long."""
+        large = {row["name"] for row in await db.all(self._count, whose=account) if row["rows"] > LARGE}
+        for name in (name for name in self._batches if name in large):
+            while await db.execute(self._batches[name], whose=account) == LARGE:
+                pass
+
+    async def erase(self, tx: Transaction, wanted: Wanted) -> None:
+        """Everything that `wanted` is about, as declared. Again: what is left, if anything is.
+
+        Raises Contended if a writer under way holds what is to be erased and waits for the subject.
+        """
+        account = wanted.account
+        await tx.claim(fence(account))
+        await tx.first(self._lock, whose=account)
+        await tx.execute(_TOMBSTONE, whose=account, at=wanted.deleted_at)
+        await self.witnesses.collect(tx, account)
+        pseudonym = tx.new_id()
+        for each in self.beyond:
+            await each.note(tx, wanted, pseudonym)
+        for statement in self._anonymise:
+            await tx.execute(statement, whose=account)
+        for retained in self._retain:
+            await retained.copy(tx, wanted, pseudonym)
+        for statement in (*self._delete, self._end):
+            await tx.execute(statement, whose=account)
+        await tx.execute(_FORGET_LETTERS, about=f"%.{account}")
+
+
+def _owners(table: Table) -> Iterator[Column[Any]]:
+    return (column for column in table.columns if isinstance(declared(column), Subject))
+
+
+def _goes(owner: Column[Any]) -> bool:
+    what = declared(owner)
+    return isinstance(what, Subject) and what.erase is DELETE
+
+
+def _anonymised(table: Table, owner: Column[Any]) -> Statement[Record]:
+    personal = {c.name: None for c in table.columns if isinstance(declared(c), Declaration)}
+    return Statement(update(table).where(owner == _WHOSE).values({owner.name: None, **personal}))
+
+
+def _deleted(table: Table, owner: Column[Any]) -> Statement[Record]:
+    return Statement(delete(table).where(owner == _WHOSE))
+
+
+def _large(tables: Sequence[tuple[Table, Column[Any]]]) -> Statement[Record]:
+    """How many rows each table has of the person, counted to one more than LARGE."""
+    counts = []
+    for table, owner in tables:
+        some = select(literal(1)).select_from(table).where(owner == _WHOSE).limit(LARGE + 1).subquery()
+        name = cast(literal(table.name), Text).label("name")
+        counts.append(select(name, func.count().label("rows")).select_from(some))
+    return Statement(union_all(*counts))
+
+
+def _batch(table: Table, owner: Column[Any]) -> Statement[Record]:
+    place: Any = literal_column("ctid")
+    some = select(place).select_from(table).where(owner == _WHOSE).limit(LARGE)
+    return Statement(delete(table).where(place == any_(func.array(some.scalar_subquery()))))
+
+
+class _Retained:
+    """Copies the columns of a table that are declared RETAIN into the table that keeps them."""
+
+    def __init__(self, table: Table, owner: Column[Any]) -> None:
+        target = table.metadata.tables[RETAINED + table.name]
+        kept = {c.name: d for c in table.columns if isinstance(d := declared(c), Declaration)}
+        values: dict[str, Any] = {n: table.c[n] for n, d in kept.items() if d.erase is RETAIN}
+        values |= {
+            "id": func.gen_random_uuid(),
+            PSEUDONYM: bindparam("named", type_=Uuid),
+            UNTIL: bindparam("ends", type_=DateTime(timezone=True)),
+        }
+        names = [column.name for column in target.columns]
+        source = select(*(values[name] for name in names)).where(owner == _WHOSE)
+        self._copy: Statement[Record] = Statement(insert(target).from_select(names, source))
+        self._keep = next(d.afterwards for d in kept.values() if d.afterwards is not None)
+
+    async def copy(self, tx: Transaction, wanted: Wanted, pseudonym: UUID) -> None:
+        ends = self._keep.ends(wanted.deleted_at)
+        await tx.execute(self._copy, whose=wanted.account, named=pseudonym, ends=ends)

@@ -1,0 +1,69 @@
+"""The ledger of tombstones as privacy writes it: locked objects outside of all databases."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from minio.commonconfig import COMPLIANCE
+from minio.error import MinioException
+from minio.retention import Retention
+from urllib3.exceptions import HTTPError
+
+from chassis.clock import Clock
+from promises.erasing import Wanted
+from promises.ledger import LedgerUnavailable, client, tombstone_key, void_key
+
+T = TypeVar("T")
+
+
+class TombstoneLedger:
+    """Writes tombstones that nobody can remove for `locked`: as long as backups live, and a margin.
+
+    All methods raise LedgerUnavailable.
+    """
+
+    def __init__(self, url: str, bucket: str, keys: tuple[str, str], clock: Clock, locked: timedelta) -> None:
+        self._client, self._bucket = client(url, *keys), bucket
+        self._clock, self._locked = clock, locked
+
+    async def write(self, wanted: Wanted) -> None:
+        """Somebody is to be erased, whatever becomes of the databases."""
+        await self._put(tombstone_key(wanted))
+
+    async def void(self, erasure: UUID) -> None:
+        """A tombstone does not count."""
+        await self._put(void_key(erasure, self._clock.now()))
+
+    async def sweep(self) -> int:
+        """Remove what is past its lock; answers how many objects."""
+        return await self._asked(self._sweep)
+
+    async def _put(self, key: str) -> None:
+        # Storage goes by its own clock, so the wall clock is meant, whatever the service's says.
+        until = datetime.now(UTC) + self._locked
+
+        def put() -> None:
+            lock = Retention(COMPLIANCE, until)
+            self._client.put_object(self._bucket, key, io.BytesIO(b"{}"), 2, retention=lock)
+
+        await self._asked(put)
+
+    def _sweep(self) -> int:
+        before, removed = datetime.now(UTC) - self._locked, 0
+        for each in self._client.list_objects(self._bucket, recursive=True, include_version=True):
+            written: datetime | None = each.last_modified
+            if each.object_name and written is not None and written < before:
+                self._client.remove_object(self._bucket, each.object_name, version_id=each.version_id)
+                removed += 1
+        return removed
+
+    async def _asked(self, call: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(call)
+        except (MinioException, HTTPError, OSError) as error:
+            raise LedgerUnavailable from error

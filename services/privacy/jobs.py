@@ -1,0 +1,223 @@
+"""What privacy does when time passes: it brings erasures to their receipts, whoever is slow, away or lies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from crafiq.promises.v1 import promises_pb2
+from prometheus_client import Counter, Gauge
+
+from chassis.clock import Clock
+from chassis.errors import Refusal
+from promises.erasing import Wanted
+from services.privacy.adapters import RECEIPT, SUPPLEMENT, Bus, Holders, ReceiptKeys, TombstoneLedger
+from services.privacy.domain import Case, CaseState, HolderCase, HolderState
+from services.privacy.domain.erasures import IN_DOUBT, MESSAGES_WAITING, OVERDUE
+from services.privacy.domain.receipts import receipt, supplement
+from services.privacy.repository import Erasures
+
+LOG = logging.getLogger("crafiq.erasures")
+SIGNED = Counter("crafiq_erasure_receipts", "Receipts that were signed.")
+REMINDED = Counter("crafiq_erasure_reminders", "Holders that were asked again.", ["holder", "cause"])
+LATE = Gauge("crafiq_erasures_overdue", "Erasures without a receipt a minute after the deletion.")
+
+LEASE = timedelta(seconds=15)
+AT_ONCE = 16
+POLL = 0.5  # seconds
+QUICK = 0.005  # seconds in which what waits in an outbox is likely to be relayed
+PATIENT = timedelta(seconds=1)
+OPEN_ENDS = timedelta(minutes=1)
+"""How often it is looked whether what the receipt left open is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a case needs of the outside."""
+
+    holders: Holders
+    bus: Bus
+    ledger: TombstoneLedger
+    keys: ReceiptKeys
+
+
+class Caseworker:
+    """Looks at each case when it is due, or when there is news of it. Several may run."""
+
+    def __init__(self, erasures: Erasures, tools: Tools, clock: Clock) -> None:
+        self._erasures, self._tools, self._clock = erasures, tools, clock
+        self._in_hand: dict[UUID, asyncio.Task[None]] = {}
+        self._news: set[UUID] = set()
+        self._woken = asyncio.Event()
+
+    def hear(self, erasure: UUID) -> None:
+        """There is news of a case."""
+        self._news.add(erasure)
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; what is in hand is left to its lease."""
+        try:
+            while True:
+                self._woken.clear()
+                await self._fill()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL):
+                        await self._woken.wait()
+        finally:
+            for task in self._in_hand.values():
+                task.cancel()
+
+    async def watch_the_clock(self) -> None:
+        """Say how many are overdue."""
+        LATE.set(await self._erasures.overdue(self._clock.now() - OVERDUE))
+
+    async def _fill(self) -> None:
+        try:
+            if free := AT_ONCE - len(self._in_hand):
+                self._news.update(await self._erasures.claim(free, LEASE))
+        except Exception as error:
+            LOG.warning("cases can't be taken at the moment: %s", type(error).__name__)
+        for erasure in [each for each in self._news if each not in self._in_hand][:AT_ONCE]:
+            self._news.discard(erasure)
+            self._in_hand[erasure] = asyncio.create_task(self._look(erasure))
+
+    async def _look(self, erasure: UUID) -> None:
+        try:
+            await self.step(erasure)
+        except Exception as error:
+            LOG.warning("erasures/%s is looked at again: %s", erasure, _cause(error), exc_info=error)
+        finally:
+            del self._in_hand[erasure]
+            self._woken.set()
+
+    async def step(self, erasure: UUID) -> None:
+        """Do what can be done now for a case, and say when to look again."""
+        case = await self._erasures.get(erasure)
+        if case is None or case.account is None:
+            return
+        if case.state is CaseState.APPROVED:
+            await self._doubt(case, case.account)
+        elif case.state is CaseState.ERASING:
+            await self._advance(case, case.account)
+        elif case.state is CaseState.RECEIPT_SIGNED:
+            await self._close(case, case.account)
+
+    async def _doubt(self, case: Case, account: UUID) -> None:
+        """Nothing came of an approval: if the account lives, its tombstone is taken back; else it begins."""
+        if self._clock.now() < case.approved_at + IN_DOUBT:
+            return
+        found = await self._tools.holders.verify("identity", account, case.id)
+        lives = found.standing.progress == promises_pb2.PROGRESS_UNSPECIFIED
+        if lives:
+            await self._tools.ledger.void(case.id)
+        async with self._erasures.locked(case.id) as held:
+            if held is None or held.case.state is not CaseState.APPROVED:
+                return
+            if lives:
+                held.case.void()
+                LOG.warning("%s was approved and not carried out: its tombstone is void", case.name)
+            else:
+                held.case.begin(case.approved_at, self._clock.now())
+            await held.save()
+
+    async def _advance(self, case: Case, account: UUID) -> None:
+        wanted = Wanted(account, case.id, case.deleted_at or case.approved_at)
+        holders = await self._erasures.holders(case.id)
+        late = [each for each in holders if self._is_late(each)]
+        causes = await asyncio.gather(*(self._remind(each, wanted) for each in late))
+        ready = [each for each in holders if each.state is HolderState.ANSWERED]
+        looked = await asyncio.gather(*(self._find(each, wanted) for each in ready))
+        async with self._erasures.locked(case.id) as held:
+            if held is None or held.case.state is not CaseState.ERASING:
+                return
+            now, by_name = self._clock.now(), {each.holder: each for each in held.holders}
+            for each, cause in zip(late, causes, strict=True):
+                by_name[each.holder].remind(cause, now)
+            for each, found in zip(ready, looked, strict=True):
+                _write(by_name[each.holder], found, now)
+            held.case.wait(_pause(held.holders), now)
+            await held.save()
+        if all(each.state is HolderState.VERIFIED for each in held.holders):
+            await self._sign(case.id, account)
+        elif any(each.cause == MESSAGES_WAITING for each in held.holders):
+            await asyncio.sleep(QUICK)
+            self.hear(case.id)
+
+    async def _sign(self, erasure: UUID, account: UUID) -> None:
+        """Nobody has anything any more, and no message waits to be sent: the bus is emptied last."""
+        purged = await self._tools.bus.purge(account)
+        async with self._erasures.locked(erasure) as held:
+            if held is None or held.case.state is not CaseState.ERASING:
+                return
+            now = self._clock.now()
+            held.case.bus_before = purged
+            held.case.sign(self._tools.keys.sign(RECEIPT, receipt(held.case, held.holders, now)), now)
+            await held.save()
+        SIGNED.inc()
+
+    def _is_late(self, holder: HolderCase) -> bool:
+        return holder.state is HolderState.WAITING and holder.remind_at <= self._clock.now()
+
+    async def _remind(self, holder: HolderCase, wanted: Wanted) -> str:
+        """Ask it again; answers why it is not done, as far as that is known."""
+        try:
+            standing = await self._tools.holders.erase(holder.holder, wanted)
+            cause = standing.cause or promises_pb2.Progress.Name(standing.progress)
+        except Refusal as refusal:
+            cause = refusal.reason
+        REMINDED.labels(holder.holder, cause).inc()
+        return cause
+
+    async def _find(self, holder: HolderCase, wanted: Wanted) -> promises_pb2.Findings | str:
+        try:
+            return await self._tools.holders.verify(holder.holder, wanted.account, wanted.erasure)
+        except Refusal as refusal:
+            return refusal.reason
+
+    async def _close(self, case: Case, account: UUID) -> None:
+        """Sign the supplement once a scrub came after the receipt and the last vendor's copy has ended."""
+        now, since = self._clock.now(), case.signed_at or self._clock.now()
+        scrub = await self._erasures.clean_scrub(since)
+        senders = [each.holder for each in await self._erasures.holders(case.id) if each.vendors]
+        found = [await self._tools.holders.verify(holder, account, case.id) for holder in senders]
+        async with self._erasures.locked(case.id) as held:
+            if held is None or held.case.state is not CaseState.RECEIPT_SIGNED:
+                return
+            if scrub is None or any(each.vendor_copies for each in found):
+                held.case.wait(OPEN_ENDS, now)
+            else:
+                said = supplement(held.case, held.holders, scrub, now)
+                held.case.close(self._tools.keys.sign(SUPPLEMENT, said), now)
+            await held.save()
+
+
+def _write(holder: HolderCase, found: promises_pb2.Findings | str, now: datetime) -> None:
+    if isinstance(found, str):
+        holder.cause = found
+        return
+    left: list[dict[str, Any]] = [{"category": each.category, "count": each.count} for each in found.left]
+    if not left and found.standing.progress != promises_pb2.FINISHED:
+        left = [{"category": "ACCOUNT", "count": 1}]  # it said that it was done, and is not
+    vendors = [
+        {"vendor": each.vendor, "count": each.count, "until": each.until.ToJsonString()}
+        for each in found.vendor_copies
+    ]
+    holder.looked_through(left, vendors, found.waiting, now)
+
+
+def _pause(holders: Sequence[HolderCase]) -> timedelta:
+    """When it makes sense to look again: soon for who is being waited for, later for who is away."""
+    tries = min((each.tries for each in holders if each.state is not HolderState.VERIFIED), default=0)
+    doubled: timedelta = PATIENT * 2 ** min(tries, 6)
+    return min(doubled, timedelta(minutes=1))
+
+
+def _cause(error: Exception) -> str:
+    return error.reason if isinstance(error, Refusal) else type(error).__name__

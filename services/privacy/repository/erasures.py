@@ -1,0 +1,185 @@
+"""Plans, erasures with their holders, scrubs, and the keys of receipts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import DateTime, bindparam, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col
+
+from chassis.db import Database, Queries, Statement, Transaction, scalar
+from promises.erasing import Wanted
+from services.privacy.domain import Case, HolderCase, Plan, ReceiptKey, Scrub
+from services.privacy.domain.erasures import MOMENT
+from services.privacy.domain.plans import PLAN_LIVES
+
+CASE = Statement(select(Case).where(col(Case.id) == bindparam("erasure")), Case)
+CASE_LOCKED = Statement(select(Case).where(col(Case.id) == bindparam("erasure")).with_for_update(), Case)
+HOLDERS = Statement(
+    select(HolderCase).where(col(HolderCase.erasure) == bindparam("case")).order_by(col(HolderCase.holder)),
+    HolderCase,
+)
+# Somebody looks at them now; should they die, somebody else does when the lease is over.
+CLAIM = Statement(
+    text(
+        "UPDATE erasure_cases SET due = :until WHERE id IN (SELECT id FROM erasure_cases WHERE due <= :now"
+        " AND state NOT IN ('CLOSED', 'VOIDED') ORDER BY due LIMIT :most FOR UPDATE SKIP LOCKED) RETURNING id"
+    ),
+    scalar,
+)
+RENEW = Statement(text("UPDATE erasure_cases SET due = :until WHERE id = :erasure AND state = 'ERASING'"))
+OVERDUE = Statement(
+    text("SELECT count(*) FROM erasure_cases WHERE state = 'ERASING' AND deleted_at < :before"), scalar
+)
+REVISION = Statement(select(col(Case.revision)).where(col(Case.id) == bindparam("erasure")), scalar)
+_PLAN = insert(Plan).values(
+    account=bindparam("whose"),
+    plan_hash=bindparam("hash"),
+    buckets=bindparam("shown"),
+    made_at=bindparam("at"),
+)
+KEEP_PLAN = Statement(
+    _PLAN.on_conflict_do_update(
+        index_elements=["account", "plan_hash"],
+        set_={"buckets": _PLAN.excluded.buckets, "made_at": _PLAN.excluded.made_at},
+    )
+)
+PLAN = Statement(
+    select(Plan).where(
+        col(Plan.account) == bindparam("whose"),
+        col(Plan.plan_hash) == bindparam("hash"),
+        col(Plan.made_at) > bindparam("since", type_=DateTime(timezone=True)),
+    ),
+    Plan,
+)
+OLD_PLANS = Statement(text("DELETE FROM erasure_plans WHERE made_at <= :before"))
+CLEAN_SCRUB = Statement(
+    select(Scrub)
+    .where(col(Scrub.began_at) >= bindparam("since", type_=MOMENT), col(Scrub.hits) == 0)
+    .order_by(col(Scrub.began_at))
+    .limit(1),
+    Scrub,
+)
+KEYS = Statement(select(ReceiptKey).order_by(col(ReceiptKey.since).desc()), ReceiptKey)
+KEEP_KEY = Statement(
+    insert(ReceiptKey)
+    .values(kid=bindparam("id_"), jwk=bindparam("public"), since=bindparam("at"))
+    .on_conflict_do_nothing()
+)
+
+
+class Open:
+    """A case that is locked until the block ends, with its holders: they change under its lock only."""
+
+    def __init__(self, tx: Transaction, case: Case, holders: list[HolderCase]) -> None:
+        self._tx, self.case, self.holders = tx, case, holders
+        self._shown = [each.shown for each in holders]
+
+    async def save(self) -> None:
+        """Write all of it; those who watch hear of what changed in a holder."""
+        pairs = zip(self.holders, self._shown, strict=True)
+        self.case.revision += any(each.shown != shown for each, shown in pairs)
+        await self._tx.update(self.case)
+        for holder in self.holders:
+            await self._tx.update(holder)
+
+
+class Erasures:
+    """Erasures, by the id that their client chose."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+
+    async def keep_plan(self, plan: Plan) -> None:
+        """Keep what somebody was shown."""
+        await self.db.execute(
+            KEEP_PLAN, whose=plan.account, hash=plan.plan_hash, shown=plan.buckets, at=plan.made_at
+        )
+
+    async def plan(self, account: UUID, plan_hash: str) -> Plan | None:
+        """What somebody was shown in the last day under this hash."""
+        since = self.db.clock.now() - PLAN_LIVES
+        return await self.db.first(PLAN, whose=account, hash=plan_hash, since=since)
+
+    async def sweep_plans(self) -> int:
+        """Forget plans that are a day old."""
+        return await self.db.execute(OLD_PLANS, before=self.db.clock.now() - PLAN_LIVES)
+
+    async def get(self, erasure: UUID) -> Case | None:
+        """A case."""
+        return await self.db.first(CASE, erasure=erasure)
+
+    async def holders(self, erasure: UUID, on: Queries | None = None) -> list[HolderCase]:
+        """Its holders."""
+        return await (on or self.db).all(HOLDERS, case=erasure)
+
+    async def revision(self, erasure: UUID) -> int | None:
+        """Which of its changes is the latest."""
+        return await self.db.first(REVISION, erasure=erasure)
+
+    @asynccontextmanager
+    async def locked(self, erasure: UUID, on: Transaction | None = None) -> AsyncIterator[Open | None]:
+        """A case to be changed, in the transaction `on` if there is one; None if there is no such case."""
+        if on is not None:
+            yield await self._open(on, erasure)
+            return
+        async with self.db.transaction() as tx:
+            yield await self._open(tx, erasure)
+
+    async def _open(self, tx: Transaction, erasure: UUID) -> Open | None:
+        case = await tx.first(CASE_LOCKED, erasure=erasure)
+        return None if case is None else Open(tx, case, await self.holders(erasure, tx))
+
+    async def begin(self, tx: Transaction, wanted: Wanted, holders: Sequence[str]) -> None:
+        """The account is gone; of a case that is not known here (any more), nobody knows the secret."""
+        now = self.db.clock.now()
+        async with self.locked(wanted.erasure, tx) as held:
+            if held is not None:
+                held.case.begin(wanted.deleted_at, now)
+                await held.save()
+                return
+        await tx.insert(Case.from_ledger(wanted.erasure, wanted.account, wanted.deleted_at, now))
+        for holder in holders:
+            await tx.insert(HolderCase.told(wanted.erasure, holder, [], now))
+
+    async def claim(self, most: int, lease: timedelta) -> list[UUID]:
+        """Cases that it is time to look at."""
+        now = self.db.clock.now()
+        return await self.db.all(CLAIM, now=now, until=now + lease, most=most)
+
+    async def overdue(self, before: datetime) -> int:
+        """How many of those that were deleted before a time have no receipt."""
+        found: int = await self.db.one(OVERDUE, before=before)
+        return found
+
+    async def report(self, scrub: Scrub) -> None:
+        """Keep what a scrub found."""
+        await self.db.insert(scrub)
+
+    async def clean_scrub(self, since: datetime) -> Scrub | None:
+        """The first scrub that began after a time and found nothing."""
+        return await self.db.first(CLEAN_SCRUB, since=since)
+
+    async def keys(self) -> list[ReceiptKey]:
+        """Every public key that receipts were signed with, newest first."""
+        return await self.db.all(KEYS)
+
+    async def keep_keys(self, keys: Sequence[ReceiptKey]) -> None:
+        """Remember public keys for good."""
+        for key in keys:
+            await self.db.execute(KEEP_KEY, id_=key.kid, public=key.jwk, at=key.since)
+
+    async def answered(self, tx: Transaction, erasure: UUID, holder: str) -> bool:
+        """A holder says that it is done; False if there is no such case."""
+        async with self.locked(erasure, tx) as held:
+            if held is None:
+                return False
+            for each in held.holders:
+                if each.holder == holder:
+                    each.answer(self.db.clock.now())
+            await held.save()
+        return True
