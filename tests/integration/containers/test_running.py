@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,10 @@ def test_the_demo_runs_in_containers_that_can_do_nothing_else() -> None:
         Path(folder).chmod(0o755)
         own = 'mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && exec "$@"'
         command = [*ALONE, "sh", "-c", own, "sh", sys.executable, "-m", engine.__name__, folder]
-        said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=570, check=False)
+        said = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"},
+            capture_output=True, text=True, timeout=570, check=False,
+        )  # fmt: skip
     assert said.returncode == 0, said.stdout[-3000:] + said.stderr[-3000:]
     lines = [line.partition(" ")[::2] for line in said.stdout.splitlines()]
     heard = [(what, more) for what, more in lines if what in ("up", "may", "demo", "hook", "ended")]
