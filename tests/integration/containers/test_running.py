@@ -15,7 +15,7 @@ from deploy.containers.once import USER
 from deploy.local.infra import SERVICES
 from deploy.local.launcher import DRAIN_ORDER
 from tests.integration.containers import engine
-from tests.integration.containers.compose import ROOT
+from tests.integration.containers.compose import ROOT, compose
 
 # In namespaces of its own everything ends with the first process, and no network or mount is seen outside.
 ALONE = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
@@ -25,7 +25,7 @@ MAY = {
     "user": USER,
     "capabilities": 0,
     "no new privileges": 1,
-    "secrets": ["crafiq_database_url", "crafiq_nats_password", "crafiq_request_key"],
+    "secrets": sorted(secret["target"] for secret in compose()["services"]["billing"]["secrets"]),
     "certificates": ["billing"],
     "writes": ["/state/traces", "/tmp"],  # noqa: S108  # of the container
 }
