@@ -30,6 +30,7 @@ from typing import Any
 import aiohttp
 
 from cli.api import Api
+from cli.demo import leaving
 from cli.demo.progress import Progress
 from cli.demo.run import DEFAULT_PROMPT, default_file
 from cli.demo.story import STEPS, Story
@@ -381,8 +382,10 @@ async def _tell(engine: Engine, out: Path) -> None:
         _forwarded(engine.published()),
         aiohttp.ClientSession(connector=connector, timeout=timeout) as http,
     ):
-        story = Story(Api(http, "http://localhost:8080"), engine.inbox, out, Progress(STEPS))
-        await story.run(default_file(), DEFAULT_PROMPT)
+        api, progress = Api(http, "http://localhost:8080"), Progress(STEPS + leaving.STEPS)
+        story = Story(api, engine.inbox, out, progress)
+        seen = await story.run(default_file(), DEFAULT_PROMPT)
+        await leaving.Leaving(api, story.password, out, progress).run(seen)
     print("demo", flush=True)
 
 
