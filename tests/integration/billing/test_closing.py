@@ -52,7 +52,7 @@ async def test_subscriptions_are_cancelled_and_the_customer_deleted(till: Till, 
     account, customer, subscribed = await till.payer(subscriptions)
     _, other, (others,) = await till.payer()
     wanted = till.wanted(account)
-    await till.eraser.now(wanted)
+    await till.eraser.through(wanted)
     await gone(till, customer, subscribed)
     assert await left(till, wanted) == {}
     assert not await till.bank.deleted(other)
@@ -67,7 +67,7 @@ async def test_nothing_is_charged_or_credited_by_it_and_invoices_stay(till: Till
     account, customer, (subscription,) = await till.payer()
     book = await till.book(account)
     before = (await till.bank.client.v1.invoices.list_async({"customer": customer})).to_dict()
-    await till.eraser.now(till.wanted(account))
+    await till.eraser.through(till.wanted(account))
     (row,) = await till.bank.requests(subscription, "DELETE")
     assert row["parameters"] == {"prorate": "false", "invoice_now": "false"}
     after = (await till.bank.client.v1.invoices.list_async({"customer": customer})).to_dict()
@@ -83,7 +83,7 @@ async def test_nothing_is_charged_or_credited_by_it_and_invoices_stay(till: Till
 async def test_what_is_not_paid_is_cancelled_too(till: Till, status: str) -> None:
     account, customer, (subscription,) = await till.payer()
     await till.bank.become(subscription, status)
-    await till.eraser.now(till.wanted(account))
+    await till.eraser.through(till.wanted(account))
     await gone(till, customer, [subscription])
 
 
@@ -94,7 +94,7 @@ async def test_what_never_began_or_has_ended_stands_in_nobodys_way(till: Till) -
     expired = await till.bank.subscribe(customer, payment_behavior="default_incomplete")
     await till.bank.become(expired, "incomplete_expired")
     trial = await till.bank.subscribe(customer, trial_period_days=7)
-    await till.eraser.now(till.wanted(account))
+    await till.eraser.through(till.wanted(account))
     await gone(till, customer, [ended, living, trial])
     assert await till.bank.status(expired) == "incomplete_expired"
     assert len(await till.bank.requests(ended, "DELETE")) == 1, "only the one before"
@@ -104,7 +104,7 @@ async def test_what_never_began_or_has_ended_stands_in_nobodys_way(till: Till) -
 async def test_more_subscriptions_than_a_page_has(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter, "PAGE", 2)
     account, customer, subscribed = await till.payer(5)
-    await till.eraser.now(till.wanted(account))
+    await till.eraser.through(till.wanted(account))
     await gone(till, customer, subscribed)
 
 
@@ -114,7 +114,7 @@ async def test_somebody_who_never_paid_is_not_asked_about(till: Till) -> None:
     await till.bank.fault({"kind": "500", "times": None})
     wanted = till.wanted(account)
     assert (await till.holdings.plan(account)).holder == "billing"
-    await till.eraser.now(wanted)
+    await till.eraser.through(wanted)
     assert await left(till, wanted) == {}
     assert await till.bank.requests("/v1/") == []
 
@@ -123,8 +123,8 @@ async def test_somebody_who_never_paid_is_not_asked_about(till: Till) -> None:
 async def test_asked_for_twice_it_is_done_once(till: Till) -> None:
     account, customer, subscribed = await till.payer(2)
     wanted = till.wanted(account)
-    await asyncio.gather(*(till.eraser.now(wanted) for _ in range(2)))
-    await till.eraser.now(wanted)
+    await asyncio.gather(*(till.eraser.through(wanted) for _ in range(2)))
+    await till.eraser.through(wanted)
     await gone(till, customer, subscribed)
     assert await left(till, wanted) == {}
     (row,) = await till.closings_of(wanted)
@@ -136,7 +136,7 @@ async def test_what_others_did_at_stripe_before_is_fine(till: Till) -> None:
     account, customer, subscribed = await till.payer(2)
     await till.bank.client.v1.customers.delete_async(customer)
     wanted = till.wanted(account)
-    await till.eraser.now(wanted)
+    await till.eraser.through(wanted)
     await gone(till, customer, subscribed)
     assert await left(till, wanted) == {}
 
@@ -145,7 +145,7 @@ async def test_what_others_did_at_stripe_before_is_fine(till: Till) -> None:
 async def test_a_subscription_cancelled_between_the_list_and_the_cancelling_is_fine(till: Till) -> None:
     account, customer, subscribed = await till.payer(2)
     await till.bank.fault({"kind": "delay", "seconds": 0.3, "match": "GET /v1/subscriptions"})
-    erasing = asyncio.create_task(till.eraser.now(till.wanted(account)))
+    erasing = asyncio.create_task(till.eraser.through(till.wanted(account)))
     await eventually(lambda: till.bank.requests("/v1/subscriptions", "GET"))
     await till.bank.client.v1.subscriptions.cancel_async(subscribed[0])
     await erasing
@@ -183,8 +183,9 @@ async def test_what_goes_wrong_on_the_way_is_told_and_the_next_try_gets_through(
     await till.bank.fault({"kind": kind, "match": where, "seconds": 1})
     patience = 0.5 if kind == "delay" else SECONDS
     async with a_till(till_database, till.clock, till.bank, seconds=patience) as unlucky:
+        await till.ask(wanted)
         with pytest.raises(raised) as told:
-            await unlucky.eraser.now(wanted)
+            await unlucky.eraser.through(wanted)
     assert "cus_" not in str(told.value)
     assert (await till.closings_of(wanted))[0]["cause"] == told.value.reason  # type: ignore[attr-defined]
     assert await till.under_way(account) is not None, "it is not forgotten"
@@ -201,7 +202,7 @@ async def test_stripe_down_holds_an_erasure_up_until_it_is_back(till: Till, till
     wanted = till.wanted(account)
     async with a_till(till_database, till.clock, till.bank, url="http://127.0.0.1:9") as cut_off:
         with pytest.raises(StripeUnavailable):
-            await cut_off.eraser.now(wanted)
+            await cut_off.eraser.through(wanted)
         # The rows are gone at once; what is left is known, and a second look says that it can't look.
         assert await till.ledger.book(account) is None
         with pytest.raises(StripeUnavailable):
@@ -260,7 +261,7 @@ async def test_a_customer_that_stripe_has_never_heard_of_is_no_proof_that_nobody
         a_till(till_database, till.clock, till.bank, url=another.url) as mistaken,
     ):
         with pytest.raises(StripeRefused) as told:
-            await mistaken.eraser.now(wanted)
+            await mistaken.eraser.through(wanted)
         assert told.value.reason == "NOT_AT_STRIPE"
         with pytest.raises(StripeRefused):
             await mistaken.holdings.findings(account, wanted.erasure)
@@ -332,7 +333,7 @@ async def test_everybody_who_bears_the_name_of_the_book_goes(till: Till) -> None
     wanted = till.wanted(account)
     await till.bank.fault({"kind": "503", "match": f"DELETE /v1/customers/{lost.id}"})
     with pytest.raises(StripeUnavailable):
-        await till.eraser.now(wanted)
+        await till.eraser.through(wanted)
     assert (await left(till, wanted))["PAYMENT"] >= 1
     await till.eraser.through(wanted, gone=True)
     await gone(till, customer, subscribed)
@@ -344,7 +345,7 @@ async def test_everybody_who_bears_the_name_of_the_book_goes(till: Till) -> None
 async def test_asked_again_because_something_was_found_it_looks_again(till: Till) -> None:
     account, customer, subscribed = await till.payer()
     wanted = till.wanted(account)
-    await till.eraser.now(wanted)
+    await till.eraser.through(wanted)
     requests = len(await till.bank.requests(customer, "DELETE"))
     await till.payments.remove(wanted)
     assert len(await till.bank.requests(customer, "DELETE")) == requests + 1
@@ -356,6 +357,6 @@ async def test_no_log_says_who_somebody_was_at_stripe(till: Till, caplog: pytest
     account, customer, (subscription,) = await till.payer()
     eraser = till.eraser
     with caplog.at_level(logging.INFO):
-        await eraser.now(till.wanted(account))
+        await eraser.through(till.wanted(account))
     assert customer not in caplog.text
     assert subscription not in caplog.text

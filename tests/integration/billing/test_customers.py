@@ -183,7 +183,7 @@ async def test_who_is_erased_between_stripes_answer_and_our_commit_leaves_nobody
 
     class Interrupted(Customers):
         async def adopt(self, account: UUID, opening: Closing, customer: str) -> None:
-            await till.eraser.now(wanted)
+            await till.eraser.through(wanted)
             await super().adopt(account, opening, customer)
 
     till.payments._customers = Interrupted(till.db)
@@ -238,7 +238,7 @@ async def test_erased_while_a_customer_is_being_made_at_any_moment_leaves_nobody
 
         async def erase() -> None:
             await asyncio.sleep(number * 0.001)
-            await till.eraser.now(till.wanted(account))
+            await till.eraser.through(till.wanted(account))
 
         asked = till.payments.customer_for(account)
         made, erased = await asyncio.gather(asked, erase(), return_exceptions=True)
@@ -305,7 +305,7 @@ async def test_what_a_killed_process_left_goes_with_its_person(till: Till, till_
 
         async def erased() -> bool:
             try:
-                await till.eraser.now(wanted)
+                await till.eraser.through(wanted)
             except StripeUnavailable:
                 return False
             return True
@@ -340,7 +340,7 @@ async def test_nobody_who_pays_is_closed_unless_they_are_erased(till: Till) -> N
     assert await states(till, book) == ["CLOSED"]
     assert await till.bank.status(subscription) == "active"
     assert await till.bank.customers(book) == [customer]
-    await till.eraser.now(till.wanted(account))
+    await till.eraser.through(till.wanted(account))
     assert await till.bank.status(subscription) == "canceled"
     assert await till.bank.customers(book) == []
 
@@ -348,7 +348,7 @@ async def test_nobody_who_pays_is_closed_unless_they_are_erased(till: Till) -> N
 async def test_what_was_closed_is_forgotten_after_thirty_days(till: Till) -> None:
     account, _, _ = await till.payer(0)
     book = await till.book(account)
-    await till.eraser.now(till.wanted(account))
+    await till.eraser.through(till.wanted(account))
     till.clock.forward(timedelta(days=29))
     await till.payments.sweep()
     assert len(await till.closings(book)) == 1

@@ -145,7 +145,7 @@ async def test_who_is_at_work_for_them_at_that_moment_leaves_nothing(
             )
             ends["refused" if isinstance(outcome, BaseException) else "done"] += 1
         assert await remains(sql, person) == {}
-        for job in jobs:
+        for job in {*jobs} - {jobs[1]}:
             await billing.announce("generation", cancelled(person, job))
         await eventually(lambda book=book: _is(moved(sql, book), (GRANT, 0, 5)))  # type: ignore[misc]  # bound now
     assert min(ends["done"], ends["refused"]) > 3, ends  # the race was one

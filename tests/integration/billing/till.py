@@ -155,6 +155,11 @@ class Till:
         """An erasure of theirs."""
         return Wanted(account, uuid4(), self.clock.now())
 
+    async def ask(self, wanted: Wanted) -> None:
+        """Write down that this is wanted."""
+        async with self.db.transaction() as tx:
+            await self.eraser.ask(tx, wanted)
+
     async def closings(self, book: UUID) -> list[Record]:
         """What is written down about customers of a book."""
         return await self.db.all(CLOSINGS, book=book)

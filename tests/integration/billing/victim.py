@@ -31,7 +31,10 @@ async def main(what: str, database: str, url: str, account: UUID, erasure: UUID)
             await payments.customer_for(account)
         else:
             eraser = Eraser(db, Erasing(Row.metadata, [payments]), AccountErased)
-            await eraser.now(Wanted(account, erasure, db.clock.now()))
+            wanted = Wanted(account, erasure, db.clock.now())
+            async with db.transaction() as tx:
+                await eraser.ask(tx, wanted)
+            await eraser.through(wanted)
 
 
 if __name__ == "__main__":
