@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 INSTALLED := $(VENV)/.installed
-LOCKS := identity assets generation billing privacy sandbox local dev
+LOCKS := identity assets generation billing privacy setup sandbox local dev
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.11
 # The one Python that this runs on, under whatever name it has.
 PYTHON ?= $(shell for name in python3.11 python3 python; do \

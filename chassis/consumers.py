@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError, Message
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from prometheus_client import Counter as Metric
+from prometheus_client import Gauge
 from sqlalchemy import Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -32,6 +33,7 @@ from chassis.retry import growing
 
 LOG = logging.getLogger("crafiq.consumers")
 CONSUMED = Metric("crafiq_consumed_events", "Messages, by what became of them.", ["event", "outcome"])
+DEAD = Gauge("crafiq_dead_letters", "Messages that could not be handled or sent, and wait for somebody.")
 BATCH = 100
 TRIES = 10
 PASSING = {"UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
@@ -192,6 +194,7 @@ class Consumers:
             try:
                 while await self._replay_one():
                     pass
+                DEAD.set(await self._db.one(deadletters.HOW_MANY))
             except Exception as error:
                 LOG.warning("dead letters can't be replayed", exc_info=error)
             await asyncio.sleep(REPLAY_POLL)

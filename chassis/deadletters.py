@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from chassis.db import Database, Queries, Statement
+from chassis.db import Database, Queries, Statement, scalar
 
 UNSENT = "unsent:"
 """Stands before the message id of what the bus refused."""
@@ -65,6 +65,7 @@ _ASKED_FOR = Statement(
     text(f"SELECT {_COLUMNS} FROM dead_letters WHERE replay LIMIT 1 FOR UPDATE SKIP LOCKED"),  # noqa: S608  # our own columns
     _letter,
 )
+HOW_MANY = Statement(text("SELECT count(*) FROM dead_letters"), scalar)
 _RAISE = Statement(text("DELETE FROM dead_letters WHERE message_id = :message_id"))
 
 

@@ -20,6 +20,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as BusError
 from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import NotFoundError
+from prometheus_client import Gauge
 from sqlalchemy import text
 
 from chassis.db import Database, Statement
@@ -27,6 +28,7 @@ from chassis.errors import Refusal
 from chassis.events import stream_of
 
 LOG = logging.getLogger("crafiq.consumers")
+CAUGHT_UP = Gauge("crafiq_consumer_caught_up_timestamp_seconds", "When nothing waited.", ["stream"])
 AHEAD = 200  # messages that may wait here
 EXPIRES = 5  # seconds a request stays open
 ORDINARY = ("404", "408")  # nothing there; time is over
@@ -49,6 +51,7 @@ class Pull:
         self._waiting: deque[Msg] = deque()
         self._arrived = asyncio.Event()
         self._made, self._asked, self._open, self._until, self._connection = False, 0, 0, 0.0, 0
+        self._behind, self._caught_up = 0, CAUGHT_UP.labels(self._stream)
 
     async def __aenter__(self) -> Self:
         self._inbox = self._bus.new_inbox()
@@ -72,6 +75,8 @@ class Pull:
                     LOG.info("waiting for stream %s: %s", self._stream, type(error).__name__)
                     await asyncio.sleep(1)
                     continue
+            elif not self._behind:
+                self._caught_up.set_to_current_time()
             self._arrived.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.5):
@@ -130,6 +135,7 @@ class Pull:
         status = (message.headers or {}).get("Status")
         if status is None:
             self._open -= 1
+            self._behind = message.metadata.num_pending
             self._waiting.append(message)
         elif message.subject == f"{self._inbox}.{self._asked}":
             self._open = 0

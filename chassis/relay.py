@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import MaxPayloadError
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from sqlalchemy import BigInteger, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -22,6 +22,7 @@ from chassis.retry import growing
 LOG = logging.getLogger("crafiq.relay")
 RELAYED = Counter("crafiq_relayed_events", "Events that the bus has acknowledged.")
 REFUSED = Counter("crafiq_refused_events", "Times that the bus took other events and not this.", ["outcome"])
+CAUGHT_UP = Gauge("crafiq_relay_caught_up_timestamp_seconds", "When nothing was left to be relayed.")
 BATCH = 500
 POLL = 0.5  # seconds, for what other processes committed
 ANSWER = 5.0  # seconds the bus has to acknowledge a batch
@@ -62,7 +63,7 @@ class Relay:
     """
 
     def __init__(self, db: Database, bus: Client) -> None:
-        self._db, self._bus = db, bus
+        self._db, self._bus, self._caught_up = db, bus, CAUGHT_UP
         self._inbox = ""
         self._after = 0  # where the next attempt begins
         self._aside: dict[int, tuple[int, float]] = {}  # how often refused; not before
@@ -77,6 +78,7 @@ class Relay:
         while True:
             try:
                 await self.flush()
+                self._caught_up.set_to_current_time()
                 pause = 0.0
             except Exception as error:
                 pause = min(max(2 * pause, SHORTEST_PAUSE), LONGEST_PAUSE)

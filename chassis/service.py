@@ -15,9 +15,10 @@ from uuid import UUID, uuid4
 import grpc.aio
 import uvloop
 from crafiq.identity.v1 import identity_pb2, identity_pb2_grpc
+from cryptography import x509
 from google.protobuf.descriptor import ServiceDescriptor
 from nats.aio.client import Client
-from prometheus_client import start_http_server
+from prometheus_client import Gauge, start_http_server
 from sqlalchemy import MetaData
 
 from chassis import events, jobs, migrate, retry, telemetry
@@ -33,6 +34,7 @@ from chassis.rpc.wrap import Surroundings
 from chassis.settings import ServiceSettings
 
 LOG = logging.getLogger("crafiq.service")
+ENDS = Gauge("crafiq_certificate_ends_timestamp_seconds", "When the certificate that was read at start ends.")
 GRACE = 10.0  # seconds that calls and workers in hand may take on drain
 Worker = Callable[[], Coroutine[Any, Any, None]]
 
@@ -175,6 +177,7 @@ class Service:
     def _serve_metrics(self) -> None:
         host, _, port = self.settings.metrics_listen.rpartition(":")
         crt, key, ca = (str(self.settings.tls_dir / name) for name in ("tls.crt", "tls.key", "ca.crt"))
+        ENDS.set(x509.load_pem_x509_certificate(Path(crt).read_bytes()).not_valid_after_utc.timestamp())
         server, thread = start_http_server(
             int(port), host, certfile=crt, keyfile=key, client_cafile=ca, client_auth_required=True
         )

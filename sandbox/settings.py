@@ -43,13 +43,15 @@ class SmtpSettings(SandboxSettings):
 
     `CRAFIQ_SANDBOX_SMTP_USER` and the secret `crafiq_smtp_password`: with a password set, mail is
     taken only from who knows both. Secret `crafiq_inbox_token`: when set, the mailbox is read
-    under `/<token>/` only; who has the URL has the right.
+    under `/<token>/` only; who has the URL has the right. `CRAFIQ_TLS_DIR` has tls.crt and tls.key: with
+    it STARTTLS is offered.
     """
 
     sandbox_smtp_listen: str = Field(pattern=HOST_PORT)
     sandbox_smtp_user: str = "crafiq"
     smtp_password: SecretStr | None = None
     inbox_token: SecretStr | None = None
+    tls_dir: Path | None = None
 
 
 def host_and_port(listen: str) -> tuple[str, int]:

@@ -61,6 +61,7 @@ def started(state: Path, *options: str) -> Iterator[Running]:
         # Tests ask for both when they want them.
         "CRAFIQ_SCRUB_EVERY": "0",
         "CRAFIQ_CANARY_EVERY": "0",
+        "CRAFIQ_TRACE_RATIO": "1",
     }
     with (state / "up.log").open("wb") as log:
         process = subprocess.Popen(

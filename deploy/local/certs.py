@@ -23,9 +23,9 @@ PEM = serialization.Encoding.PEM
 class Certificates:
     """`tls/<process>/{ca.crt,tls.crt,tls.key}` below the state folder; the CA's key stands in `tls/ca`.
 
-    A certificate carries the URI SAN `spiffe://crafiq/svc/<process>`, the names localhost and
-    <process>.crafiq.internal and 127.0.0.1, and
-    serves both ends of a connection. Keys are EC P-256.
+    A certificate carries the URI SAN `spiffe://crafiq/svc/<process>`, the names localhost, 127.0.0.1,
+    <process>.crafiq.internal and <process> (which containers are reached by), and serves both ends of a
+    connection. Keys are EC P-256.
     """
 
     def __init__(self, state: StateFolder, now: datetime | None = None) -> None:
@@ -84,6 +84,7 @@ class Certificates:
             x509.UniformResourceIdentifier(f"spiffe://crafiq/svc/{process}"),
             x509.DNSName("localhost"),
             x509.DNSName(f"{process}.crafiq.internal"),
+            x509.DNSName(process),
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         ]
         both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from deploy.local import seaweed
 from deploy.local.certs import Certificates
 from deploy.local.fleet import Fleet
 from deploy.local.nats import Nats
 from deploy.local.ports import Ports
 from deploy.local.postgres import Postgres
 from deploy.local.processes import together
-from deploy.local.seaweed import Seaweed
 from deploy.local.secret_files import SecretFiles
 from deploy.local.state import StateFolder
 
@@ -68,6 +68,19 @@ class Infra:
         """The folder with `ca.crt`, `tls.crt` and `tls.key` of a process of that name."""
         return self.certificates.folder(process)
 
+    def port(self, name: str) -> int:
+        """A port for `name`: last time's if it is free."""
+        return self.ports.take(name)
+
+    def listens(self, port: int) -> str:
+        """Nobody but this machine gets in."""
+        return f"127.0.0.1:{port}"
+
+    def reached(self, process: str, port: int) -> str:
+        """Where others reach a process: every one is on this machine."""
+        del process
+        return f"127.0.0.1:{port}"
+
     def choose(self) -> None:
         """Choose ports, make keys: everything that can be settled before a process starts."""
         self.secrets = SecretFiles(self.state)
@@ -75,7 +88,8 @@ class Infra:
         self.postgres = Postgres(self.state, self.secrets, SERVICES)
         nats_tls = self.certificates.folder("nats")
         self.nats = Nats(self.state, self.secrets, nats_tls, self.ports.take("nats"), SERVICES)
-        self.s3 = Seaweed(self.state, self.secrets, self.certificates, self.ports, SERVICES)
+        ports = {name: self.port(name) for name in seaweed.PORTS}
+        self.s3 = seaweed.Seaweed(self.state, self.secrets, self.certificates, ports, SERVICES)
 
     async def start(self) -> None:
         """Start the servers, side by side, and make in them what services expect."""
@@ -99,5 +113,5 @@ class Infra:
         await self.nats.prepare()
 
     async def _start_s3(self) -> None:
-        await self.fleet.run(self.s3.program(self.origins), self.ports, *self.s3.port_names)
+        await self.fleet.run(self.s3.program(self.origins), self.ports, *seaweed.PORTS)
         await self.s3.prepare()

@@ -55,11 +55,17 @@ class Nats:
     """The server of one state folder. Clients use mutual TLS, user name (the service's) and password."""
 
     def __init__(
-        self, state: StateFolder, secrets: SecretFiles, tls: Path, port: int, services: Sequence[str]
+        self,
+        state: StateFolder,
+        secrets: SecretFiles,
+        tls: Path,
+        port: int,
+        services: Sequence[str],
+        host: str = "127.0.0.1",
     ) -> None:
         self._state, self._secrets, self._tls, self.port = state, secrets, tls, port
-        self._services = services
-        self.url = f"tls://127.0.0.1:{port}"
+        self._services, self._place = services, f"{host}:{port}"
+        self.url = f"tls://{self._place}"
 
     def password(self, user: str) -> str:
         """The password of a service, or of `admin`, who may do everything but is not the system's user."""
@@ -68,7 +74,7 @@ class Nats:
     @property
     def admin_url(self) -> str:
         """The URL with the administrator's name and password."""
-        return f"tls://{ADMIN}:{self.password(ADMIN)}@127.0.0.1:{self.port}"
+        return f"tls://{ADMIN}:{self.password(ADMIN)}@{self._place}"
 
     @property
     def tls(self) -> ssl.SSLContext:
@@ -78,10 +84,8 @@ class Nats:
         return context
 
     def program(self) -> Program:
-        """How the server is run. Its configuration has the passwords and stands with the secrets."""
-        config = write_private(
-            self._secrets.folder("nats") / "nats.conf", json.dumps(self._config(), indent=1)
-        )
+        """How the server is run."""
+        config = self.configure(f"127.0.0.1:{self.port}")
         return Program(
             name="nats",
             command=[str(binaries.script("nats-server")), "-c", str(config)],
@@ -90,6 +94,11 @@ class Nats:
             ready=accepts(self.port),
             port=self.port,
         )
+
+    def configure(self, listen: str, **more: object) -> Path:
+        """Write the server's configuration; it has the passwords and stands with the secrets."""
+        config = json.dumps({**self._config(listen), **more}, indent=1)
+        return write_private(self._secrets.folder("nats") / "nats.conf", config)
 
     async def prepare(self) -> None:
         """A stream for each service that announces: `crafiq.<service>.>`, on disk, for seven days."""
@@ -108,7 +117,7 @@ class Nats:
         finally:
             await client.close()
 
-    def _config(self) -> dict[str, object]:
+    def _config(self, listen: str) -> dict[str, object]:
         users = [
             {"user": name, "password": self.password(name), "permissions": permissions(name)}
             for name in self._services
@@ -116,7 +125,7 @@ class Nats:
         administrator = {"user": ADMIN, "password": self.password(ADMIN)}
         return {
             "server_name": "crafiq",
-            "listen": f"127.0.0.1:{self.port}",
+            "listen": listen,
             "tls": {
                 "cert_file": str(self._tls / "tls.crt"),
                 "key_file": str(self._tls / "tls.key"),

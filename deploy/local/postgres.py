@@ -1,4 +1,4 @@
-"""PostgreSQL 18: a database and a role for each service, over a Unix socket only."""
+"""PostgreSQL 18, over a Unix socket only."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 
 from deploy.local import binaries
+from deploy.local.databases import ADMIN, Databases
 from deploy.local.processes import PosixUser, Program, StartFailed
 from deploy.local.secret_files import SecretFiles
 from deploy.local.state import StateFolder
@@ -22,10 +23,16 @@ USERS = ("postgres", "nobody")
 # The server works in its data folder and names it so: then it needs no way through the folders above,
 # which may be closed to the user that it runs as.
 HERE = "/proc/self/cwd"
-SETTINGS = {
+DOORS = {
     "listen_addresses": "",
     "port": str(SOCKET_PORT),
     "unix_socket_permissions": "0700",
+}
+CLUSTER = (
+    *("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"),
+    *("--auth=scram-sha-256", "--data-checksums"),
+)
+SETTINGS = {
     "max_connections": "200",
     "shared_buffers": "64MB",
     "fsync": "on",
@@ -46,24 +53,15 @@ SETTINGS = {
 }
 
 
-class Postgres:
-    """The server of one state folder. `dsn` and `admin_dsn` are for asyncpg and libpq."""
+class Postgres(Databases):
+    """The server of one state folder, and its databases."""
 
     def __init__(self, state: StateFolder, secrets: SecretFiles, services: Sequence[str]) -> None:
-        self._state, self._secrets, self._services = state, secrets, services
+        super().__init__(secrets, services, lambda _: ("", f"host={self._socket}&port={SOCKET_PORT}"))
         self._data = state.folder("postgres")
         self._user = _server_user(self._data)
         self._programs = binaries.postgres(state, self._user)
         self._socket = state.runtime / "pg"
-
-    def dsn(self, service: str) -> str:
-        """As the service's own role, to its own database."""
-        return self._dsn(service, self._secrets.get("postgres", service), service)
-
-    @property
-    def admin_dsn(self) -> str:
-        """As the superuser."""
-        return self._dsn("postgres", self._secrets.get("postgres", "postgres"), "postgres")
 
     async def program(self) -> Program:
         """Make the data folder if there is none; answers how the server is run."""
@@ -71,7 +69,7 @@ class Postgres:
         self._give(self._socket, self._data)
         if not (self._data / "PG_VERSION").exists():
             await self._initialise()
-        options = [f"--{name}={value}" for name, value in SETTINGS.items()]
+        options = [f"--{name}={value}" for name, value in (DOORS | SETTINGS).items()]
         sockets = f"--unix_socket_directories={self._socket}"
         return Program(
             name="postgres",
@@ -86,29 +84,9 @@ class Postgres:
             orphan_signal=signal.SIGINT,
         )
 
-    async def prepare(self) -> None:
-        """A role and a database for each service; nobody else may connect to it."""
-        connection = await asyncpg.connect(self.admin_dsn)
-        try:
-            there = {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
-            await connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
-            for service in self._services:
-                if service not in there:
-                    await self._create(connection, service)
-        finally:
-            await connection.close()
-
-    async def _create(self, connection: asyncpg.Connection[asyncpg.Record], service: str) -> None:
-        password = self._secrets.get("postgres", service)
-        known = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", service)
-        verb = "ALTER" if known else "CREATE"
-        await connection.execute(f"{verb} ROLE {service} LOGIN PASSWORD '{password}'")
-        await connection.execute(f"CREATE DATABASE {service} OWNER {service}")
-        await connection.execute(f"REVOKE ALL ON DATABASE {service} FROM PUBLIC")
-
     async def _initialise(self) -> None:
         password = self._socket / "password"
-        password.write_text(self._secrets.get("postgres", "postgres"), encoding="utf-8")
+        password.write_text(self.password(ADMIN), encoding="utf-8")
         self._give(password)
         try:
             await self._initdb(password)
@@ -118,8 +96,7 @@ class Postgres:
     async def _initdb(self, password: Path) -> None:
         process = await asyncio.create_subprocess_exec(
             str(self._programs / "initdb"),
-            *("-D", HERE, "-U", "postgres", "-E", "UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"),
-            *("--auth=scram-sha-256", f"--pwfile={password}", "--data-checksums", "--no-instructions"),
+            *("-D", HERE, "-U", ADMIN, *CLUSTER, f"--pwfile={password}", "--no-instructions"),
             cwd=self._data,
             env={"PATH": os.defpath, "LANG": "C", "TZ": "UTC"},
             stdout=asyncio.subprocess.PIPE,
@@ -141,9 +118,6 @@ class Postgres:
             return False
         await connection.close()
         return True
-
-    def _dsn(self, role: str, password: str, database: str) -> str:
-        return f"postgresql://{role}:{password}@/{database}?host={self._socket}&port={SOCKET_PORT}"
 
     def _give(self, *paths: Path) -> None:
         for path in paths:

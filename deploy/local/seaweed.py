@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from minio import Minio
 from minio.sseconfig import Rule, SSEConfig
 
 from deploy.local import binaries
 from deploy.local.certs import Certificates
-from deploy.local.ports import Ports
 from deploy.local.probes import answers
 from deploy.local.processes import Program, environment
 from deploy.local.secret_files import SecretFiles, key
@@ -23,7 +23,16 @@ BUCKETS = (QUARANTINE, LIBRARY, PUBLIC)
 LEDGER = "crafiq-tombstones"
 LEDGER_WRITER, LEDGER_WRITES = "privacy", ("Write", "PutObjectRetention")
 LISTENERS = ("master", "volume", "filer", "s3", "admin")
+
+
+def _held(name: str) -> str:
+    return name if name == "s3" else f"s3.{name}"
+
+
+PORTS = [_held(name) for listener in LISTENERS for name in (listener, f"{listener}.grpc")]
+"""The names under which its ports are held."""
 MEMORY_LIMIT = "400MiB"
+IDENTITIES = "s3.json"
 
 
 @dataclass(frozen=True)
@@ -42,15 +51,14 @@ class Seaweed:
         state: StateFolder,
         secrets: SecretFiles,
         certificates: Certificates,
-        ports: Ports,
+        ports: Mapping[str, int],
         services: Sequence[str],
+        host: str = "127.0.0.1",
     ) -> None:
         self._state, self._secrets, self._certificates = state, secrets, certificates
-        self._services = services
-        names = [name for listener in LISTENERS for name in (listener, f"{listener}.grpc")]
-        self._ports = {name: ports.take(name if name == "s3" else f"s3.{name}") for name in names}
-        self.port = self._ports["s3"]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self._services, self._ports, self.port = services, ports, ports["s3"]
+        self._place = f"{host}:{self.port}"
+        self.url = f"http://{self._place}"
 
     @property
     def credentials(self) -> Credentials:
@@ -66,26 +74,28 @@ class Seaweed:
         """What the launcher makes buckets with."""
         return self._credentials("admin")
 
-    @property
-    def port_names(self) -> list[str]:
-        """The names under which its ports are held."""
-        return [name if name == "s3" else f"s3.{name}" for name in self._ports]
-
     def program(self, origins: Sequence[str]) -> Program:
         """How the server is run; `origins` are the pages whose scripts may use presigned URLs."""
-        folder = self._secrets.folder("s3")
-        write_private(folder / "security.toml", self._security())
-        identities = write_private(folder / "s3.json", json.dumps(self._identities(), indent=1))
+        folder = self.configure()
         return Program(
             name="s3",
-            command=[str(binaries.script("weed")), *self._options(origins), f"-s3.config={identities}"],
-            environment=environment(
-                GOMEMLIMIT=MEMORY_LIMIT, WEED_S3_SSE_KEK=self._secrets.get("s3", "encryption_key", key)
-            ),
+            command=[
+                str(binaries.script("weed")),
+                *self._options(origins),
+                f"-s3.config={folder / IDENTITIES}",
+            ],
+            environment=environment(GOMEMLIMIT=MEMORY_LIMIT),
             folder=folder,  # security.toml is looked for here
             ready=answers(f"{self.url}/healthz"),
             port=self.port,
         )
+
+    def configure(self) -> Path:
+        """Write what the server reads, secrets and all; answers the folder."""
+        folder = self._secrets.folder("s3")
+        write_private(folder / "security.toml", self._security())
+        write_private(folder / IDENTITIES, json.dumps(self._identities(), indent=1))
+        return folder
 
     async def prepare(self) -> None:
         """Make the buckets; what is put into them is encrypted from then on."""
@@ -93,7 +103,7 @@ class Seaweed:
 
     def _prepare(self) -> None:
         keys = self.admin_credentials
-        client = Minio(f"127.0.0.1:{self.port}", keys.access, keys.secret, secure=False, region="us-east-1")
+        client = Minio(self._place, keys.access, keys.secret, secure=False, region="us-east-1")
         there = {bucket.name for bucket in client.list_buckets()}
         for bucket in BUCKETS:
             if bucket not in there:
@@ -104,7 +114,7 @@ class Seaweed:
 
     def _options(self, origins: Sequence[str]) -> list[str]:
         sockets = self._state.runtime
-        ports = [f"-{name}.port={self._ports[name]}" for name in LISTENERS]
+        ports = [f"-{name}.port={self._ports[_held(name)]}" for name in LISTENERS]
         return [
             "-logtostderr=true",
             "mini",
@@ -112,7 +122,7 @@ class Seaweed:
             "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1",
             *ports,
-            *(f"-{name}.port.grpc={self._ports[f'{name}.grpc']}" for name in LISTENERS),
+            *(f"-{name}.port.grpc={self._ports[_held(f'{name}.grpc')]}" for name in LISTENERS),
             f"-filer.localSocket={sockets / 'filer.sock'}",
             f"-s3.localSocket={sockets / 's3.sock'}",
             f"-s3.allowedOrigins={','.join(origins)}",
@@ -120,7 +130,6 @@ class Seaweed:
             "-s3.port.lance=0",
             "-webdav=false",
             "-admin.ui=false",
-            f"-admin.password={self._secrets.get('s3', 'admin_password')}",
             "-master.telemetry=false",
             "-volume.preStopSeconds=0",
         ]
@@ -130,7 +139,11 @@ class Seaweed:
         jwt = [
             f'[{name}]\nkey = "{self._secrets.get("s3", name.replace(".", "_"), key)}"\n' for name in sections
         ]
-        return "".join([*jwt, *self._grpc()])
+        own = [
+            f'[s3.sse]\nkek = "{self._secrets.get("s3", "encryption_key", key)}"\n',
+            f'[admin]\npassword = "{self._secrets.get("s3", "admin_password")}"\n',
+        ]
+        return "".join([*jwt, *own, *self._grpc()])
 
     def _grpc(self) -> list[str]:
         """Its parts speak gRPC to one another: only with a certificate of ours."""

@@ -16,8 +16,8 @@ class LauncherSettings(BaseSettings):
 
     `state`: the state folder. `gateway_port`: this port and no other. `gateway_tls_port`: serve HTTPS with
     the development certificate as well. `gateway_limit_factor`: multiplies every rate limit.
-    `env_file`: where the vendors' keys stand. `scrub_every`, `canary_every`: seconds from one scrub or canary
-    to the next; 0 leaves them to people.
+    `scrub_every`, `canary_every`: seconds from one scrub or canary to the next; 0 leaves them to people.
+    `trace_ratio`: how many of the calls are traced. `env_file`: where the vendors' keys stand.
     """
 
     model_config = SettingsConfigDict(env_prefix="CRAFIQ_", extra="ignore", frozen=True)
@@ -28,6 +28,7 @@ class LauncherSettings(BaseSettings):
     gateway_limit_factor: int = Field(default=1, ge=1)
     scrub_every: int = Field(default=24 * 3600, ge=0)
     canary_every: int = Field(default=3600, ge=0)
+    trace_ratio: float = Field(default=0.1, ge=0, le=1)
     env_file: Path = ROOT / ".env"
 
     def key(self, name: str) -> str | None:

@@ -6,22 +6,46 @@ import json
 import secrets as randomness
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from deploy.local import seaweed
-from deploy.local.infra import SERVICES, Infra
+from deploy.local.databases import Databases
+from deploy.local.infra import SERVICES
+from deploy.local.nats import Nats
 from deploy.local.probes import accepts
 from deploy.local.processes import Program, environment, rotate
-from deploy.local.secret_files import key, password
+from deploy.local.secret_files import SecretFiles, key, password
 from deploy.local.settings import ROOT, LauncherSettings
-from deploy.local.state import write_private
+from deploy.local.state import StateFolder, write_private
 
 OPENAI_URL = "https://api.openai.com/v1"
 STRIPE_URL = "https://api.stripe.com"
 SMTP_USER = "crafiq"
 MAIL_FROM = "Crafiq <hello@crafiq.example>"
+
+
+class Place(Protocol):
+    """Where everything is: on this machine (`infra.Infra`) or in containers (`deploy.containers.place`)."""
+
+    @property
+    def state(self) -> StateFolder: ...
+    @property
+    def secrets(self) -> SecretFiles: ...
+    @property
+    def postgres(self) -> Databases: ...
+    @property
+    def nats(self) -> Nats: ...
+    @property
+    def s3(self) -> seaweed.Seaweed: ...
+
+    def tls_dir(self, process: str) -> Path: ...
+    def port(self, name: str) -> int: ...
+    def listens(self, port: int) -> str: ...
+    def reached(self, process: str, port: int) -> str: ...
 
 
 class Topology:
@@ -30,9 +54,9 @@ class Topology:
     Everything a process is told stands in its environment; every secret is a file in its own folder.
     """
 
-    def __init__(self, infra: Infra, settings: LauncherSettings, public_url: str) -> None:
+    def __init__(self, infra: Place, settings: LauncherSettings, public_url: str) -> None:
         self._infra, self._settings, self._public_url = infra, settings, public_url
-        take = infra.ports.take
+        take = infra.port
         self.services = {name: take(name) for name in SERVICES}
         self.metrics = {name: take(f"{name}.metrics") for name in SERVICES}
         self.openai, self.stripe = take("openai"), take("stripe")
@@ -46,7 +70,7 @@ class Topology:
     @property
     def peers(self) -> dict[str, str]:
         """Each service's host:port for gRPC."""
-        return {name: f"127.0.0.1:{port}" for name, port in self.services.items()}
+        return {name: self._infra.reached(name, port) for name, port in self.services.items()}
 
     @property
     def inbox_url(self) -> str:
@@ -93,15 +117,17 @@ class Topology:
 
     def sandbox_smtp(self) -> Program:
         """How the mailbox is run that all mail ends in."""
-        smtp = {"CRAFIQ_SANDBOX_SMTP_LISTEN": f"127.0.0.1:{self.smtp}", "CRAFIQ_SANDBOX_SMTP_USER": SMTP_USER}
-        return self._sandbox("smtp", self.inbox, **smtp)
+        listen = self._infra.listens(self.smtp)
+        own = {"CRAFIQ_SANDBOX_SMTP_LISTEN": listen, "CRAFIQ_SANDBOX_SMTP_USER": SMTP_USER}
+        tls = str(self._infra.tls_dir("sandbox-smtp"))
+        return self._sandbox("smtp", self.inbox, CRAFIQ_TLS_DIR=tls, **own)
 
     def _sandbox(self, name: str, port: int, **own: str) -> Program:
         owner = f"sandbox-{name}"
         return Program(
             name=owner,
             command=[sys.executable, "-m", f"sandbox.{name}"],
-            environment=self._python(owner, CRAFIQ_SANDBOX_LISTEN=f"127.0.0.1:{port}", **own),
+            environment=self._python(owner, CRAFIQ_SANDBOX_LISTEN=self._infra.listens(port), **own),
             folder=ROOT,
             ready=accepts(port),
             port=port,
@@ -116,8 +142,8 @@ class Topology:
         trace = self._infra.state.folder("traces") / f"{name}.jsonl"
         rotate(trace)
         return {
-            "CRAFIQ_LISTEN": f"127.0.0.1:{self.services[name]}",
-            "CRAFIQ_METRICS_LISTEN": f"127.0.0.1:{self.metrics[name]}",
+            "CRAFIQ_LISTEN": self._infra.listens(self.services[name]),
+            "CRAFIQ_METRICS_LISTEN": self._infra.listens(self.metrics[name]),
             "CRAFIQ_TLS_DIR": str(self._infra.tls_dir(name)),
             "CRAFIQ_NATS_URL": self._infra.nats.url,
             "CRAFIQ_PEERS": json.dumps(self.peers),
@@ -125,7 +151,7 @@ class Topology:
             "CRAFIQ_LEDGER_URL": self._infra.s3.url,
             "CRAFIQ_LEDGER_BUCKET": seaweed.LEDGER,
             "CRAFIQ_TRACE_FILE": str(trace),
-            "CRAFIQ_TRACE_RATIO": "0.1",
+            "CRAFIQ_TRACE_RATIO": str(self._settings.trace_ratio),
             "CRAFIQ_LOG_LEVEL": "INFO",
         }
 
@@ -141,11 +167,12 @@ class Topology:
         self._infra.secrets.get("identity", "crafiq_token_key", key)
         self._infra.secrets.put("identity", "crafiq_smtp_password", self._smtp_password)
         self._signing_key("identity", "signing")
+        host, _, port = self._infra.reached("sandbox-smtp", self.smtp).rpartition(":")
         return {
             # Neither with the databases nor with what is backed up of them.
             "CRAFIQ_PEPPER_DIR": str(self._infra.state.folder("peppers")),
-            "CRAFIQ_SMTP_HOST": "127.0.0.1",
-            "CRAFIQ_SMTP_PORT": str(self.smtp),
+            "CRAFIQ_SMTP_HOST": host,
+            "CRAFIQ_SMTP_PORT": port,
             "CRAFIQ_SMTP_USER": SMTP_USER,
             "CRAFIQ_MAIL_FROM": MAIL_FROM,
         }
@@ -162,17 +189,17 @@ class Topology:
         }
 
     def _generation(self) -> Mapping[str, str]:
-        real = self.openai_key
+        real, sandbox = self.openai_key, self._infra.reached("sandbox-openai", self.openai)
         self._infra.secrets.put("generation", "crafiq_openai_api_key", real or self._sandbox_key)
         return {
-            "CRAFIQ_OPENAI_URL": OPENAI_URL if real else f"http://127.0.0.1:{self.openai}/v1",
+            "CRAFIQ_OPENAI_URL": OPENAI_URL if real else f"http://{sandbox}/v1",
             "CRAFIQ_OPENAI_SANDBOX": "false" if real else "true",
         }
 
     def _billing(self) -> Mapping[str, str]:
-        real = self.stripe_key
+        real, sandbox = self.stripe_key, self._infra.reached("sandbox-stripe", self.stripe)
         self._infra.secrets.put("billing", "crafiq_stripe_api_key", real or self._stripe_key)
-        return {"CRAFIQ_STRIPE_URL": STRIPE_URL if real else f"http://127.0.0.1:{self.stripe}"}
+        return {"CRAFIQ_STRIPE_URL": STRIPE_URL if real else f"http://{sandbox}"}
 
     def _privacy(self) -> Mapping[str, str]:
         self._signing_key("privacy", "receipts")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -27,10 +28,18 @@ async def serve(settings: SmtpSettings) -> None:
     await web.TCPSite(runner, *host_and_port(settings.sandbox_listen), shutdown_timeout=2).start()
     password = settings.smtp_password.get_secret_value() if settings.smtp_password else None
     login = (settings.sandbox_smtp_user, password) if password else None
-    server = await listen(inbox, plan, *host_and_port(settings.sandbox_smtp_listen), login)
+    server = await listen(inbox, plan, *host_and_port(settings.sandbox_smtp_listen), login, _tls(settings))
     await stop.wait()
     server.close()
     await runner.cleanup()
+
+
+def _tls(settings: SmtpSettings) -> ssl.SSLContext | None:
+    if settings.tls_dir is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.tls_dir / "tls.crt", settings.tls_dir / "tls.key")
+    return context
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ssl
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -59,14 +60,22 @@ def _authenticator(login: Login) -> Callable[[SMTP, Session, Envelope, str, Any]
 
 
 async def listen(
-    inbox: Inbox, plan: FaultPlan, host: str, port: int, login: Login | None
+    inbox: Inbox,
+    plan: FaultPlan,
+    host: str,
+    port: int,
+    login: Login | None,
+    tls: ssl.SSLContext | None = None,
 ) -> asyncio.AbstractServer:
-    """Take mail at host:port; with a login (user, password) only from who knows it."""
+    """Take mail at host:port; with a login (user, password) only from who knows it.
+
+    With `tls` STARTTLS is offered (RFC 3207); who wants none needs none.
+    """
     loop = asyncio.get_running_loop()
 
     def connection() -> SMTP:
         with warnings.catch_warnings():
-            # aiosmtpd warns of passwords without TLS: this one listens on loopback.
+            # aiosmtpd warns of passwords without TLS: whoever is not on this machine uses it.
             warnings.simplefilter("ignore", UserWarning)
             return SMTP(
                 Intake(inbox, plan),
@@ -75,6 +84,7 @@ async def listen(
                 data_size_limit=LARGEST_MESSAGE,
                 enable_SMTPUTF8=True,
                 auth_required=login is not None,
+                tls_context=tls,
                 auth_require_tls=False,
                 authenticator=_authenticator(login) if login else None,
                 loop=loop,

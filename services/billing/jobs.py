@@ -10,6 +10,7 @@ from functools import partial
 from uuid import UUID
 
 from crafiq.promises.v1.promises_pb2 import ERASED_NOW
+from prometheus_client import Counter
 
 from chassis.db import Transaction
 from chassis.errors import Refusal, SubjectUnknown
@@ -22,6 +23,8 @@ from services.billing.domain import Closing, ClosingState, Outcome, StripeFailed
 from services.billing.repository import Customers, Ledger
 
 log = logging.getLogger(__name__)
+STALE = Counter("crafiq_billing_stale_holds", "Holds past their time, by what generation says.", ["outcome"])
+NO_ANSWER, UNDER_WAY, UNHEARD = (STALE.labels(said) for said in ("no answer", "under way", "ended unheard"))
 ASK_AGAIN = timedelta(hours=1)
 MAKING_SECONDS = 15.0
 LOOKING_SECONDS = 1.5
@@ -61,6 +64,7 @@ class StaleHolds:
                 try:
                     outcome = await self._jobs.outcome(generation)
                 except Refusal as refusal:
+                    NO_ANSWER.inc()
                     log.warning("generation does not say what became of its jobs: %s", refusal.reason)
                     return asked
                 await self._end(generation, outcome)
@@ -69,8 +73,10 @@ class StaleHolds:
 
     async def _end(self, generation: UUID, outcome: Outcome) -> None:
         if not outcome.ended:
+            UNDER_WAY.inc()
             await self._ledger.postpone(generation, ASK_AGAIN)
         elif await self._ledger.settle(generation, outcome.price):
+            UNHEARD.inc()
             log.info("generations/%s ended unheard: %d credits captured", generation, outcome.price)
 
 

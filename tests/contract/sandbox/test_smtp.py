@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import ssl
+from datetime import UTC, datetime
 from email.message import EmailMessage
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiosmtplib
 import pytest
+
+from deploy.local.certs import Certificates
+from deploy.local.state import StateFolder
+from sandbox.faults import FaultPlan
+from sandbox.smtp.inbox import Inbox
+from sandbox.smtp.server import KINDS, listen
 
 if TYPE_CHECKING:
     from .conftest import SmtpSandbox
@@ -107,3 +116,22 @@ async def test_a_person_empties_their_own_mailbox_and_nobody_elses(mailbox: Smtp
         assert answer.status == 200
     assert not await mailbox.messages("ada@example.org")
     assert len(await mailbox.messages("bob@example.org")) == 1
+
+
+async def test_who_wants_to_speak_in_private_may(tmp_path: Path) -> None:
+    certificates = Certificates(StateFolder(tmp_path))
+    ours, inbox = certificates.folder("sandbox-smtp"), Inbox(lambda: datetime.now(UTC))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(ours / "tls.crt", ours / "tls.key")
+    server = await listen(inbox, FaultPlan(KINDS), "127.0.0.1", 0, ("crafiq", "a-password"), tls)
+    there = {"hostname": "localhost", "port": server.sockets[0].getsockname()[1], "start_tls": True}
+    try:
+        await aiosmtplib.send(
+            _mail("ada@example.org"), username="crafiq", password="a-password",
+            cert_bundle=str(ours / "ca.crt"), timeout=5, **there,
+        )  # fmt: skip
+        with pytest.raises(ssl.SSLCertVerificationError):  # nobody whom this machine knows vouches for it
+            await aiosmtplib.send(_mail("bob@example.org"), timeout=5, **there)
+    finally:
+        server.close()
+    assert [message.recipient for message in inbox.messages()] == ["ada@example.org"]

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from crafiq.generation.v1 import generation_pb2
 from crafiq.generation.v1.generation_pb2_grpc import GenerationServiceStub
+from prometheus_client import REGISTRY
 
 from services.billing.adapters.jobs import Jobs
 from services.billing.domain import Balance
@@ -131,6 +132,26 @@ async def test_nothing_changes_while_generation_does_not_answer(held: Held, stal
         held.played.away = False
     await stale_holds.run()
     assert await held.balance() == Balance(GRANT, 0, 0)
+
+
+def counted(outcome: str) -> float:
+    return REGISTRY.get_sample_value("crafiq_billing_stale_holds_total", {"outcome": outcome}) or 0.0
+
+
+async def test_what_generation_says_of_stale_holds_is_counted_for_whoever_looks_after_them(
+    held: Held, stale_holds: StaleHolds
+) -> None:
+    before = {said: counted(said) for said in ("no answer", "under way", "ended unheard")}
+    held.played.away = True
+    try:
+        held.became(generation_pb2.RUNNING)
+        await stale_holds.run()
+    finally:
+        held.played.away = False
+    await stale_holds.run()
+    held.became(generation_pb2.FAILED)
+    await stale_holds.run()
+    assert {said: counted(said) - there for said, there in before.items()} == dict.fromkeys(before, 1)
 
 
 async def test_a_hold_whose_time_is_not_over_is_not_asked_about(

@@ -22,6 +22,7 @@ import pytest
 from crafiq.billing.v1 import billing_pb2 as b
 from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
 from crafiq.identity.v1 import events_pb2
+from cryptography import x509
 from sqlalchemy import func, select, table
 
 from chassis.errors import SubjectUnknown
@@ -160,6 +161,7 @@ async def test_an_erased_account_is_refused_by_its_tombstone(
     assert refusal_from(caught.value).reason == "ACCOUNT_ERASED"
 
 
+@pytest.mark.promise("8-tls")
 async def test_metrics_are_for_holders_of_our_certificates(placed: Any, infra: Infra) -> None:
     async with serving(placed, infra) as (handler, get_balance), aiohttp.ClientSession() as http:
         await get_balance()
@@ -172,6 +174,9 @@ async def test_metrics_are_for_holders_of_our_certificates(placed: Any, infra: I
         async with http.get(url, ssl=tls) as answer:
             text = await answer.text()
     assert 'crafiq_rpc_seconds_count{method="/crafiq.billing.v1.BillingService/GetBalance"}' in text
+    certificate = x509.load_pem_x509_certificate((infra.tls_dir("identity") / "tls.crt").read_bytes())
+    [line] = re.findall(r"^crafiq_certificate_ends_timestamp_seconds (\S+)$", text, re.MULTILINE)
+    assert float(line) == certificate.not_valid_after_utc.timestamp()
 
 
 async def test_traces_are_written_when_the_service_ends(

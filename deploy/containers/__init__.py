@@ -1,0 +1,1 @@
+"""The same platform in containers: what docker-compose.yml needs beside images."""

@@ -1,0 +1,95 @@
+"""The commands of the runbooks, tried on a running platform before somebody needs them at night."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from sqlalchemy import Table
+
+from deploy.local.infra import SERVICES
+from promises.inventory import Plain, declared
+from tests.running import Running
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNBOOKS = ROOT / "docs" / "runbooks"
+SAMPLE = {"ID": "x", "GENERATION": "00000000-0000-0000-0000-000000000000", "NAME": "x"}
+
+
+def _queries() -> Iterator[tuple[str, str, str]]:
+    """Page, database and statement of each `sql` command; SERVICE stands for every service."""
+    for page in sorted(RUNBOOKS.glob("*.md")):
+        text = " ".join(page.read_text(encoding="utf-8").split())
+        for database, query in re.findall(r'`sql ([a-zA-Z]+) "([^"]+)"', text):
+            for name in SERVICES if database == "SERVICE" else [database]:
+                yield page.stem, name, re.sub(r"'([A-Z]+)'", _sampled, query)
+
+
+def _sampled(match: re.Match[str]) -> str:
+    return f"'{SAMPLE.get(match[1], match[1])}'"
+
+
+QUERIES = sorted(set(_queries()))
+
+
+@pytest.mark.parametrize(("page", "database", "query"), QUERIES, ids=[f"{p}-{d}" for p, d, _ in QUERIES])
+async def test_every_query_of_a_runbook_is_one(
+    page: str, database: str, query: str, platform: Running
+) -> None:
+    dsn = platform.endpoints["postgres"].replace("/postgres?", f"/{database}?")
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(f"EXPLAIN {query}")
+    finally:
+        await connection.close()
+
+
+def _tables(service: str) -> dict[str, Table]:
+    row = importlib.import_module(f"services.{service}.domain").Row
+    return dict(row.metadata.tables)
+
+
+@pytest.mark.promise("8-no-view")
+@pytest.mark.parametrize(("page", "database", "query"), QUERIES, ids=[f"{p}-{d}" for p, d, _ in QUERIES])
+def test_no_query_of_a_runbook_looks_at_a_person(page: str, database: str, query: str) -> None:
+    words = set(re.findall(r"\b\w+\b(?!\()", query))
+    tables = _tables(database) if database in SERVICES else {}
+    for table in (tables[name] for name in words & set(tables)):
+        personal = {column.name for column in table.columns if not isinstance(declared(column), Plain)}
+        assert not words & personal, f"{page} names {words & personal} of {table.name}"
+    assert "*" not in query.replace("count(*)", "")
+
+
+def test_there_are_queries_to_check() -> None:
+    assert {page for page, _, _ in QUERIES} >= {"HoldsStale", "DeadLetters", "MailWaits", "OutcomesUnknown"}
+
+
+def _block() -> str:
+    """What an operator of one machine pastes."""
+    blocks = re.findall(r"```sh\n(.*?)```", (RUNBOOKS / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    return next(block for block in blocks if "CRAFIQ_STATE" in block)
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ('sql billing "SELECT count(*) FROM outbox"', r"\(1 row\)"),
+        ("metrics privacy crafiq_dead_letters", r"^crafiq_dead_letters 0\.0$"),
+        ("metrics billing crafiq_certificate_ends", r"_timestamp_seconds 1\.\d+e\+09$"),
+        ("metrics generation crafiq_relay_caught_up", r"_timestamp_seconds 1\.\d+e\+09$"),
+        ("metrics assets 'crafiq_consumer_caught_up.*IDENTITY'", r" 1\.\d+e\+09$"),
+        ("logs identity 50", r"identity serves on"),
+        ("openssl x509 -enddate -noout -in $S/tls/billing/tls.crt", r"^notAfter="),
+    ],
+)
+def test_the_commands_of_the_runbooks_say_something(command: str, answer: str, platform: Running) -> None:
+    said = subprocess.run(
+        ["bash", "-c", f"{_block()}\n{command}"], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={"PATH": "/usr/bin:/bin", "CRAFIQ_STATE": str(platform.state)},
+    )  # fmt: skip
+    assert re.search(answer, said.stdout, re.MULTILINE), said.stdout + said.stderr
