@@ -45,31 +45,39 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @contextmanager
-def started(state: Path) -> Iterator[Running]:
-    """A platform with its state in this folder, stopped when the block ends."""
+def started(state: Path, *before: str) -> Iterator[Running]:
+    """A platform with its state in this folder, stopped when the block ends; `before` is for `launch`."""
+    process = launch(state, *before)
+    try:
+        yield Running(wait_until_ready(state, process), state, process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(STOPPED_SECONDS)
+
+
+def launch(state: Path, *before: str) -> subprocess.Popen[bytes]:
+    """Begin to start a platform with its state in this folder; `before` stands before its command."""
     environment = {
         **os.environ,
         "CRAFIQ_STATE": str(state),
         "PYTHONPATH": f"{ROOT / 'gen'}:{ROOT}",
         # All people of all tests come from one address.
         "CRAFIQ_GATEWAY_LIMIT_FACTOR": "50",
+        # Jobs whose worker was killed, or whose vendor does not answer, end within what a test can wait.
+        "CRAFIQ_SERVICE_SETTINGS": json.dumps({"generation": {"CRAFIQ_LEASE": "6", "CRAFIQ_UNKNOWN": "3"}}),
     }
-    with (state / "up.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "up", "--with-parent"],
+    with (state / "up.log").open("ab") as log:
+        return subprocess.Popen(
+            [*before, sys.executable, "-m", "cli", "up", "--with-parent"],
             cwd=ROOT,
             env=environment,
             stdout=log,
             stderr=log,
         )
-    try:
-        yield Running(_wait_until_ready(state, process), state, process)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(STOPPED_SECONDS)
 
 
-def _wait_until_ready(state: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+def wait_until_ready(state: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """The endpoints of a platform that was launched, once everything is up."""
     until = monotonic() + READY_SECONDS
     endpoints = state / "endpoints.json"
     while monotonic() < until:

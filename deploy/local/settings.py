@@ -16,7 +16,7 @@ class LauncherSettings(BaseSettings):
 
     `state`: the state folder. `gateway_port`: this port and no other. `gateway_tls_port`: serve HTTPS with
     the development certificate as well. `gateway_limit_factor`: multiplies every rate limit.
-    `env_file`: where the vendors' keys stand.
+    `env_file`: where the vendors' keys stand. `service_settings`: more of what services are told, by name.
     """
 
     model_config = SettingsConfigDict(env_prefix="CRAFIQ_", extra="ignore", frozen=True)
@@ -26,6 +26,7 @@ class LauncherSettings(BaseSettings):
     gateway_tls_port: int | None = Field(default=None, ge=1, le=65535)
     gateway_limit_factor: int = Field(default=1, ge=1)
     env_file: Path = ROOT / ".env"
+    service_settings: dict[str, dict[str, str]] = Field(default_factory=dict)
 
     def key(self, name: str) -> str | None:
         """A vendor's key from the file; None means that the sandbox stands in for the vendor."""

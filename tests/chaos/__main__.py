@@ -1,0 +1,88 @@
+"""`make chaos`: a hundred kills and more, while people leave."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from time import monotonic
+
+import aiohttp
+
+from tests.chaos.audit import lost, mentions
+from tests.chaos.plan import Kind, Round, rounds
+from tests.chaos.rounds import Ground
+from tests.running import Running, started
+
+ROUNDS, CUTS = 18, 2
+SECONDS = 15.0  # for one answer
+
+
+def main() -> int:
+    """Play the plan of a seed; answers the exit code."""
+    told = _arguments()
+    plan = rounds(told.seed, told.rounds, cuts=min(CUTS, told.rounds))
+    plan = plan if told.only is None else [plan[told.only]]
+    print(f"SEED={told.seed}: {len(plan)} rounds, {sum(each.kills for each in plan)} kills", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="crafiq-chaos-"))
+    try:
+        with started(folder) as running:
+            asyncio.run(_play(running, plan))
+    except BaseException:
+        print(f"\nFailed. `make chaos SEED={told.seed}` plays it again; state and logs are left in {folder}.")
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of an earlier run")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--only", type=int, help="the number of one round, from 0")
+    return parser.parse_args()
+
+
+async def _play(running: Running, plan: list[Round]) -> None:
+    began = monotonic()
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as http:
+        ground = await Ground.of(running, http)
+        try:
+            for number, each in enumerate(plan):
+                _announce(number, each)
+                said = monotonic()
+                told = await ground.play(each)
+                print(f"  {told}, {monotonic() - said:.1f} s in all", flush=True)
+            assert await lost(ground.anybody(), ground.dead, name_of="") == []
+            assert mentions(running.state, *ground.marks) == []
+        finally:
+            if ground.running is not running:
+                ground.running.stop()
+    done = ground.injector.done
+    by_part = Counter({part: number for (kind, part), number in done.items() if kind is Kind.KILL})
+    print(
+        f"\n{ground.injector.kills} processes killed: "
+        + ", ".join(f"{p} {n}" for p, n in by_part.most_common())
+    )
+    others = Counter(
+        str(kind) for (kind, _), number in done.items() for _ in range(number) if kind is not Kind.KILL
+    )
+    print(
+        f"besides: {dict(others)}; {len(ground.marks)} people left, {len(ground.dead)} of their works are there"
+    )
+    print(f"Everything as it has to be, after {monotonic() - began:.0f} s.")
+
+
+def _announce(number: int, plan: Round) -> None:
+    print(f"round {number}: {len(plan.waits)} leave")
+    for fault in plan.faults:
+        print(f"  {fault}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
