@@ -63,19 +63,20 @@ async def _play(running: Running, plan: list[Round]) -> None:
         finally:
             if ground.running is not running:
                 ground.running.stop()
-    done = ground.injector.done
-    by_part = Counter({part: number for (kind, part), number in done.items() if kind is Kind.KILL})
-    print(
-        f"\n{ground.injector.kills} processes killed: "
-        + ", ".join(f"{p} {n}" for p, n in by_part.most_common())
-    )
-    others = Counter(
-        str(kind) for (kind, _), number in done.items() for _ in range(number) if kind is not Kind.KILL
-    )
-    print(
-        f"besides: {dict(others)}; {len(ground.marks)} people left, {len(ground.dead)} of their works are there"
-    )
-    print(f"Everything as it has to be, after {monotonic() - began:.0f} s.")
+    _sum_up(ground, monotonic() - began)
+
+
+def _sum_up(ground: Ground, seconds: float) -> None:
+    kills, others = Counter[str](), Counter[str]()
+    for (kind, part), number in ground.injector.done.items():
+        if kind is Kind.KILL:
+            kills[part] += number
+        else:
+            others[kind] += number
+    print(f"\n{kills.total()} processes killed: {', '.join(f'{p} {n}' for p, n in kills.most_common())};")
+    print(f"{others[Kind.STOP]} stopped, {others[Kind.FREEZE]} frozen for a while.")
+    print(f"{len(ground.marks)} people left; their {len(ground.dead)} public works are there, as nobody's.")
+    print(f"Everything is as it has to be, after {seconds:.0f} s.")
 
 
 def _announce(number: int, plan: Round) -> None:

@@ -12,6 +12,7 @@ import asyncpg
 from minio import Minio
 
 from services.assets.domain.shelves import shelf_of
+from tests.chaos import questions as ask
 from tests.chaos.patience import Patient
 from tests.chaos.people import Work
 from tests.chaos.plan import SERVICES
@@ -19,51 +20,6 @@ from tests.running import Running
 
 KEPT = {"tombstones", "inbox", "erasure_cases"}
 """Tables in which an account's number stands after the receipt: it says nothing any more."""
-OPEN_CASES = "SELECT id::text || ' is ' || state FROM erasure_cases WHERE state IN ('APPROVED', 'ERASING')"
-UNDER_WAY = "SELECT account::text || ' ' || cause FROM erasures"
-UNSENT = "SELECT subject FROM outbox"
-DEAD = "SELECT subject || ': ' || reason FROM dead_letters"
-UNBALANCED = "SELECT account || ' has ' || balance || ', got ' || transferred FROM trial_balance WHERE balance <> transferred"
-NOT_ZERO = "SELECT 'all accounts together have ' || sum(balance) FROM trial_balance HAVING sum(balance) <> 0"
-LOTS = """
-SELECT lot::text || ' does not follow from its transfers' FROM lots
-LEFT JOIN LATERAL (
-    SELECT coalesce(sum(CASE WHEN credit = 'AVAILABLE' THEN amount WHEN debit = 'AVAILABLE' THEN -amount END), 0) AS available,
-        coalesce(sum(CASE WHEN credit = 'HELD' THEN amount WHEN debit = 'HELD' THEN -amount END), 0) AS held,
-        coalesce(sum(CASE WHEN credit = 'SETTLED' THEN amount END), 0) AS settled
-    FROM transfers WHERE transfers.lot = lots.lot
-) AS moved ON true
-WHERE (lots.available, lots.held, lots.settled) IS DISTINCT FROM (moved.available, moved.held, moved.settled)
-"""
-TWICE_WELCOME = "SELECT book::text || ' was welcomed twice' FROM transfers WHERE kind = 'GRANT' GROUP BY book HAVING count(*) > 1"
-HELD = "SELECT generation::text || ' is held' FROM holds WHERE state = 'HELD'"
-SETTLEMENTS = """
-SELECT generation::text || ': ' || state || ', captured ' || captured || ' of ' || credits || ', settled in '
-    || endings || ' transactions' FROM holds
-JOIN LATERAL (
-    SELECT coalesce(sum(amount) FILTER (WHERE kind = 'HOLD'), 0) AS placed,
-        coalesce(sum(amount) FILTER (WHERE kind = 'CAPTURE'), 0) AS taken,
-        coalesce(sum(amount) FILTER (WHERE kind = 'RELEASE'), 0) AS given_back,
-        count(DISTINCT transaction) FILTER (WHERE kind <> 'HOLD') AS endings
-    FROM transfers WHERE transfers.generation = holds.generation
-) AS moved ON true
-WHERE state <> 'HELD' AND credits > 0
-    AND (placed, taken, given_back, endings) IS DISTINCT FROM (credits, captured, credits - captured, 1::bigint)
-"""
-JOBS = "SELECT id::text || ' is ' || state FROM jobs WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED')"
-ENDINGS = """
-SELECT generation::text || ' ended ' || count(*) || ' times' FROM transitions
-WHERE state IN ('SUCCEEDED', 'FAILED', 'CANCELLED') GROUP BY generation HAVING count(*) <> 1
-"""
-PRICES = "SELECT id, charged_credits FROM outcomes"
-CAPTURED = "SELECT generation, captured FROM holds WHERE state <> 'HELD'"
-ACCEPTED_TWICE = (
-    "SELECT account::text || ' accepted twice' FROM acceptances GROUP BY account HAVING count(*) > 1"
-)
-STRANGERS = """
-SELECT a.id::text || ' is not of whom its generation names' FROM assets a WHERE a.generation IS NOT NULL
-    AND NOT EXISTS (SELECT FROM subjects WHERE subjects.account = a.account)
-"""
 
 
 class Audit:
@@ -89,31 +45,33 @@ class Audit:
 
     async def unfinished(self) -> list[str]:
         """What is still under way anywhere: cases, erasures, events that wait, jobs, holds."""
-        under_way = [each for name in SERVICES for each in await self.found(name, UNDER_WAY, UNSENT)]
+        under_way = [each for name in SERVICES for each in await self.found(name, ask.UNDER_WAY, ask.UNSENT)]
         return [
             *under_way,
-            *await self.found("privacy", OPEN_CASES),
-            *await self.found("generation", JOBS),
-            *await self.found("billing", HELD),
+            *await self.found("privacy", ask.OPEN_CASES),
+            *await self.found("generation", ask.JOBS),
+            *await self.found("billing", ask.HELD),
         ]
 
     async def wrong(self) -> list[str]:
-        """What must never be: dead letters, books that don't balance, two ends, two settlements, two effects."""
-        dead = [each for name in SERVICES for each in await self.found(name, DEAD)]
+        """What must never be: dead letters, books that don't balance, two ends, settlements or effects."""
+        dead = [each for name in SERVICES for each in await self.found(name, ask.DEAD)]
         return [
             *dead,
-            *await self.found("billing", UNBALANCED, NOT_ZERO, LOTS, TWICE_WELCOME, SETTLEMENTS),
-            *await self.found("generation", ENDINGS),
-            *await self.found("privacy", ACCEPTED_TWICE),
+            *await self.found(
+                "billing", ask.UNBALANCED, ask.NOT_ZERO, ask.LOTS, ask.WELCOMED_TWICE, ask.SETTLEMENTS
+            ),
+            *await self.found("generation", ask.ENDINGS),
+            *await self.found("privacy", ask.ACCEPTED_TWICE),
             *await self._prices(),
         ]
 
     async def _prices(self) -> list[str]:
         """A job's price and what was taken for it are the same, for each job of anybody, erased or not."""
         async with self.database("generation") as sql:
-            prices = {row["id"]: row["charged_credits"] for row in await sql.fetch(PRICES)}
+            prices = {row["id"]: row["charged_credits"] for row in await sql.fetch(ask.PRICES)}
         async with self.database("billing") as sql:
-            captured = {row["generation"]: row["captured"] for row in await sql.fetch(CAPTURED)}
+            captured = {row["generation"]: row["captured"] for row in await sql.fetch(ask.CAPTURED)}
         return [
             f"generations/{name} costs {price}, {captured.get(name)} was taken"
             for name, price in prices.items()

@@ -7,7 +7,7 @@ import hashlib
 import io
 import secrets
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 from PIL import Image
@@ -107,14 +107,25 @@ class Someone:
         await self.api.call("PUT", "/v1/consents", wish)
 
     async def at_rest(self) -> None:
-        """Wait until nothing of theirs is under way: drawings drawn, jobs ended, holds settled."""
+        """Wait until nothing of theirs is under way that costs: jobs ended, holds settled."""
+
+        async def quiet() -> bool:
+            return not (await self.person.balance())["held"]
+
+        await eventually(quiet, timeout=60, every=0.1)
+
+    async def drawn(self) -> None:
+        """Wait until every file of theirs has its thumbnail, or won't have any."""
 
         async def quiet() -> bool:
             assets = (await self.api.get(LISTED["assets"]))["assets"]
-            balance = await self.person.balance()
-            return not balance["held"] and not any(each.get("renditionsPending") for each in assets)
+            return not any(each["renditionsPending"] for each in assets)
 
         await eventually(quiet, timeout=60, every=0.1)
+
+    def with_api(self, api: Patient) -> Someone:
+        """The same person with another client."""
+        return replace(self, person=replace(self.person, api=api))
 
     async def everything(self) -> Json:
         """All that the API has of them, and the bytes of each asset, to compare with another time."""

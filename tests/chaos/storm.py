@@ -1,8 +1,8 @@
 """Every message twice, late and out of order: what was announced is announced again, under other ids.
 
-The bus itself repeats a message only to who did not acknowledge it. Here each one comes again as if a relay had lost its
-memory and the bus had too: as a new message. It is published with the operator's credential, which may
-speak as anyone.
+The bus itself repeats a message only to who did not acknowledge it. Here each one comes again as if relay
+and bus had lost their memories: as a new message. It is published with the operator's credential, which
+may speak as anyone.
 """
 
 from __future__ import annotations
