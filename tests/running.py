@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 from time import monotonic
 from typing import Any
 
 import pytest
+
+from deploy.local.ports import HIGHEST, LOWEST
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_SECONDS, STOPPED_SECONDS = 60, 30
@@ -47,6 +50,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @contextmanager
 def started(state: Path, *before: str) -> Iterator[Running]:
     """A platform with its state in this folder, stopped when the block ends; `before` is for `launch`."""
+    # Not 8080, which somebody else's platform may take while a test has our gateway killed.
+    (state / "ports.json").write_text(json.dumps({"gateway": SystemRandom().randint(LOWEST, HIGHEST)}))
     process = launch(state, *before)
     try:
         yield Running(wait_until_ready(state, process), state, process)

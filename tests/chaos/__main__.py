@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import secrets
 import shutil
 import sys
@@ -26,6 +27,8 @@ SECONDS = 15.0  # for one answer
 def main() -> int:
     """Play the plan of a seed; answers the exit code."""
     told = _arguments()
+    # nats-py's TLS connections end with a warning that says nothing to anyone.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     plan = rounds(told.seed, told.rounds, cuts=min(CUTS, told.rounds))
     plan = plan if told.only is None else [plan[told.only]]
     print(f"SEED={told.seed}: {len(plan)} rounds, {sum(each.kills for each in plan)} kills", flush=True)

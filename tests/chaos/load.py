@@ -16,15 +16,19 @@ from tests.support import eventually
 
 IMPATIENT = aiohttp.ClientTimeout(total=2)
 """A call that takes longer is given up and made again."""
+AFFORDABLE = 15
+"""Pictures that the first credits pay for, and some more for whatever else is asked of that person."""
 
 
 async def working(someone: Someone) -> None:
     """A day of somebody's: every wish of it is granted in the end, once."""
-    order = await someone.order("a copper kettle")
+    affordable = len(someone.generations) < AFFORDABLE
+    order = await someone.order("a copper kettle") if affordable else ""
     asset = await someone.upload("photo")
     await someone.publish(asset["name"])
     await someone.upload()
-    await someone.ended(order)
+    if order:
+        await someone.ended(order)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import aiohttp
 from PIL import Image
 
-from cli.api import ApiRefused, Json
+from cli.api import Json
 from tests.chaos.patience import Patient
 from tests.e2e.conftest import Person, new_person
 from tests.e2e.personal import used
@@ -191,9 +191,22 @@ async def settled(platform: Running, http: aiohttp.ClientSession) -> Someone:
 
 async def slow_vendor(platform: Running, http: aiohttp.ClientSession, seconds: float) -> None:
     """From now on the sandbox takes its time over prompts that say so."""
-    key = (platform.state / "secrets" / "sandbox-openai" / "crafiq_openai_api_key").read_text()
-    url = f"{platform.endpoints['sandbox']['openai']}/sandbox/faults"
     fault = {"kind": "delay", "seconds": seconds, "match": SLOW, "times": None}
-    async with http.put(url, json=[fault], headers={"authorization": f"Bearer {key}"}) as answer:
-        if answer.status >= 400:
-            raise ApiRefused("faults", answer.status, {"message": await answer.text()})
+    async with http.put(_vendor(platform, "faults"), json=[fault], headers=_key(platform)) as answer:
+        answer.raise_for_status()
+
+
+async def vendor_heard(platform: Running, http: aiohttp.ClientSession, words: str) -> int:
+    """How many requests with these words the sandbox has received since it started."""
+    async with http.get(_vendor(platform, "requests"), headers=_key(platform)) as answer:
+        answer.raise_for_status()
+        return sum(words in (each["prompt"] or "") for each in await answer.json())
+
+
+def _vendor(platform: Running, what: str) -> str:
+    return f"{platform.endpoints['sandbox']['openai']}/sandbox/{what}"
+
+
+def _key(platform: Running) -> dict[str, str]:
+    key = platform.state / "secrets" / "sandbox-openai" / "crafiq_openai_api_key"
+    return {"authorization": f"Bearer {key.read_text()}"}

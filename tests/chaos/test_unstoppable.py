@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-
-import aiohttp
 import pytest
 
 from tests.chaos.plan import rounds
 from tests.chaos.rounds import Ground
-from tests.running import Running
 
 KILLS = 3
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.promise("9-delete-now", "9-public-remains", "9-public-anon")
-async def test_people_leave_whatever_is_killed_meanwhile(platform: Running) -> None:
-    seed = int(os.environ.get("SEED") or secrets.randbelow(10**6))
+async def test_people_leave_whatever_is_killed_meanwhile(ground: Ground, seed: int) -> None:
     (plan,) = rounds(seed, 1, leavers=2, kills=KILLS)
-    print(f"SEED={seed}", *plan.faults, sep="\n")
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as http:
-        ground = await Ground.of(platform, http)
-        told = await ground.play(plan)
+    print(*plan.faults, sep="\n")
+    print(await ground.play(plan))
     assert ground.injector.kills == KILLS
-    print(told)
 
 
 def test_a_seed_has_one_plan_and_all_parts_are_in_it() -> None:
