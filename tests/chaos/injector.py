@@ -64,8 +64,10 @@ class Injector:
             await self.cut()
             return
         number = signal.SIGKILL if fault.kind is Kind.KILL else STOPS.get(fault.part, signal.SIGTERM)
-        await self.send(fault.part, number)
+        pid = await self.send(fault.part, number)
         self.done[fault.kind, fault.part] += 1
+        if fault.kind is Kind.KILL:
+            await eventually(lambda: self.pid(fault.part) != pid, timeout=THERE_SECONDS)
 
     async def kill(self, part: str) -> None:
         """kill -9."""
