@@ -120,11 +120,15 @@ async def _serve(told: LauncherSettings, services: Sequence[str]) -> None:
 
 def _greet(platform: Platform, seconds: float) -> None:
     gateway, told = platform.gateway.url, platform.topology
-    openai = "the vendor itself, with the key from .env" if told.openai_key else "sandbox (no key in .env)"
+    openai, stripe = (
+        "the vendor itself, with the key from .env" if key else "sandbox (no key in .env)"
+        for key in (told.openai_key, told.stripe_key)
+    )
     say(f"\nCrafiq is up after {seconds:.1f} s.")
     say(f"  Gateway  {gateway}")
     say(f"  Inbox    {told.inbox_url}/")
     say(f"  OpenAI   {openai}")
+    say(f"  Stripe   {stripe}")
     say(f"  Logs     {platform.state.root / 'logs'}")
     say(f"  Try      curl -s {gateway}/v1/models")
     say("Ctrl-C stops it; `make status` shows it, `make demo` runs the main job on it.")

@@ -116,10 +116,14 @@ class Eraser:
         await self._write_down(tx, wanted, gone=True)
 
     async def now(self, wanted: Wanted) -> None:
-        """All of it, before this returns; raises what stands in the way. For what comes before serving."""
+        """All rows, before this returns; the rest begins then, and waits for nobody who has to serve.
+
+        For what comes before serving. Raises what stands in the way.
+        """
         async with self._db.transaction() as tx:
             await self._note(tx, wanted, gone=False)
-        await self.through(wanted)
+        await self._rows(wanted)
+        self._take(Turn(wanted, gone=True))
 
     async def _write_down(self, tx: Transaction, wanted: Wanted, *, gone: bool) -> None:
         if await self._note(tx, wanted, gone=gone):
@@ -191,8 +195,7 @@ class Eraser:
     async def through(self, wanted: Wanted, *, gone: bool = False) -> None:
         """Rows (unless they are gone), what is beyond them, the news of it. Raises what stands in the way."""
         if not gone:
-            await self._erasing.reduce(self._db, wanted.account)
-            await self._erase_rows(wanted)
+            await self._rows(wanted)
         for each in self.beyond:
             await each.remove(wanted)
         async with self._db.transaction() as tx:
@@ -200,7 +203,8 @@ class Eraser:
                 names = {"account": f"accounts/{wanted.account}", "erasure": f"erasures/{wanted.erasure}"}
                 tx.emit(self._erased(**names))
 
-    async def _erase_rows(self, wanted: Wanted) -> None:
+    async def _rows(self, wanted: Wanted) -> None:
+        await self._erasing.reduce(self._db, wanted.account)
         for collision in range(COLLISIONS):
             try:
                 async with self._db.transaction() as tx:

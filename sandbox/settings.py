@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,6 +25,17 @@ class OpenAISettings(SandboxSettings):
     """`crafiq_openai_api_key`: the one key that is accepted."""
 
     openai_api_key: SecretStr = Field(min_length=8)
+
+
+class StripeSettings(SandboxSettings):
+    """`crafiq_stripe_api_key`: the one key that is accepted.
+
+    `CRAFIQ_SANDBOX_STRIPE_FILE`: where everything stands between two runs, as Stripe does not forget;
+    without it, it is gone with the process.
+    """
+
+    stripe_api_key: SecretStr = Field(min_length=8)
+    sandbox_stripe_file: Path | None = None
 
 
 class SmtpSettings(SandboxSettings):

@@ -1,14 +1,16 @@
-"""One whole platform for all tests that want one: the very processes that `make up` starts."""
+"""Servers for tests, and one whole platform for all that want one: the processes that `make up` starts."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
@@ -17,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from deploy.local.infra import Infra
 from deploy.local.ports import HIGHEST, LOWEST
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,11 +51,13 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @contextmanager
-def started(state: Path, *before: str) -> Iterator[Running]:
-    """A platform with its state in this folder, stopped when the block ends; `before` is for `launch`."""
-    # Not 8080, which somebody else's platform may take while a test has our gateway killed.
-    (state / "ports.json").write_text(json.dumps({"gateway": SystemRandom().randint(LOWEST, HIGHEST)}))
-    process = launch(state, *before)
+def started(state: Path, *options: str, before: Sequence[str] = ()) -> Iterator[Running]:
+    """A platform with its state in this folder, stopped when the block ends; more as for `launch`."""
+    ports = state / "ports.json"
+    if not ports.exists():
+        # Not 8080, which somebody else's platform may take while a test has our gateway killed.
+        ports.write_text(json.dumps({"gateway": SystemRandom().randint(LOWEST, HIGHEST)}))
+    process = launch(state, *options, before=before)
     try:
         yield Running(wait_until_ready(state, process), state, process)
     finally:
@@ -60,8 +65,9 @@ def started(state: Path, *before: str) -> Iterator[Running]:
         process.wait(STOPPED_SECONDS)
 
 
-def launch(state: Path, *before: str) -> subprocess.Popen[bytes]:
-    """Begin to start a platform with its state in this folder; `before` stands before its command."""
+def launch(state: Path, *options: str, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """Begin to start a platform; `options` are those of `up`, `before` stands before its command."""
+    (state / "endpoints.json").unlink(missing_ok=True)
     environment = {
         **os.environ,
         "CRAFIQ_STATE": str(state),
@@ -73,7 +79,7 @@ def launch(state: Path, *before: str) -> subprocess.Popen[bytes]:
     }
     with (state / "up.log").open("ab") as log:
         return subprocess.Popen(
-            [*before, sys.executable, "-m", "cli", "up", "--with-parent"],
+            [*before, sys.executable, "-m", "cli", "up", "--with-parent", *options],
             cwd=ROOT,
             env=environment,
             stdout=log,
@@ -95,3 +101,15 @@ def wait_until_ready(state: Path, process: subprocess.Popen[bytes]) -> dict[str,
         except subprocess.TimeoutExpired:
             continue
     raise AssertionError(f"Not ready after {READY_SECONDS} s:\n{(state / 'up.log').read_text()[-4000:]}")
+
+
+@asynccontextmanager
+async def servers() -> AsyncIterator[Infra]:
+    """PostgreSQL, NATS and S3, in a folder of their own that goes with them."""
+    folder = Path(tempfile.mkdtemp(prefix="crafiq-test-"))
+    try:
+        async with Infra(folder) as infra:
+            yield infra
+            await infra.fleet.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -27,7 +27,7 @@ def script(name: str) -> Path:
 
 def envoy() -> Path:
     """Envoy itself, not the script that starts it."""
-    return _package("envoy") / "_bin" / "envoy"
+    return package("envoy") / "_bin" / "envoy"
 
 
 def postgres(state: StateFolder, user: PosixUser | None) -> Path:
@@ -36,21 +36,22 @@ def postgres(state: StateFolder, user: PosixUser | None) -> Path:
     Another user may not be able to reach the virtual environment (a home folder is often its
     owner's alone). Then a copy is made in the runtime folder rather than the home folder opened.
     """
-    package = _package(POSTGRES_PACKAGE)
-    if _runs(package / POSTGRES_FOLDER / "bin" / "postgres", user):
-        return package / POSTGRES_FOLDER / "bin"
+    found = package(POSTGRES_PACKAGE)
+    if _runs(found / POSTGRES_FOLDER / "bin" / "postgres", user):
+        return found / POSTGRES_FOLDER / "bin"
     copy = state.runtime / "programs"
     if not _runs(copy / POSTGRES_PACKAGE / POSTGRES_FOLDER / "bin" / "postgres", user):
         shutil.rmtree(copy, ignore_errors=True)
         for name in (f"{POSTGRES_PACKAGE}/{POSTGRES_FOLDER}", f"{POSTGRES_PACKAGE}.libs"):
-            shutil.copytree(package.parent / name, copy / name, symlinks=True, ignore=UNUSED)
+            shutil.copytree(found.parent / name, copy / name, symlinks=True, ignore=UNUSED)
         for path in (copy, *copy.rglob("*")):
             if path.is_dir():
                 path.chmod(0o755)
     return copy / POSTGRES_PACKAGE / POSTGRES_FOLDER / "bin"
 
 
-def _package(name: str) -> Path:
+def package(name: str) -> Path:
+    """The folder of an installed package; raises StartFailed."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         raise StartFailed(f"The package {name} is not installed in {sys.prefix}: run `make setup`.")

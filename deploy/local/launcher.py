@@ -18,7 +18,7 @@ from deploy.local.topology import Topology
 
 # Who calls others while it finishes what it is at, before those whom it calls.
 DRAIN_ORDER = (("generation", "identity"), ("assets", "billing", "privacy"))
-SANDBOX = ("sandbox-openai", "sandbox-smtp")
+SANDBOX = ("sandbox-openai", "sandbox-stripe", "sandbox-smtp")
 
 
 class Platform(Infra):
@@ -56,6 +56,7 @@ class Platform(Infra):
         await together(
             super().start(),
             self.fleet.run(told.sandbox_openai(), self.ports, "openai"),
+            self.fleet.run(told.sandbox_stripe(), self.ports, "stripe"),
             self.fleet.run(told.sandbox_smtp(), self.ports, "smtp", "inbox"),
         )
         await together(*(self._start_service(name) for name in self._services))
@@ -82,6 +83,7 @@ class Platform(Infra):
             "inbox": told.inbox_url,
             "sandbox": {
                 "openai": f"http://127.0.0.1:{told.openai}",
+                "stripe": f"http://127.0.0.1:{told.stripe}",
                 "smtp": f"smtp://127.0.0.1:{told.smtp}",
             },
             "postgres": self.postgres.admin_dsn,

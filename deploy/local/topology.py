@@ -19,6 +19,7 @@ from deploy.local.settings import ROOT, LauncherSettings
 from deploy.local.state import write_private
 
 OPENAI_URL = "https://api.openai.com/v1"
+STRIPE_URL = "https://api.stripe.com"
 SMTP_USER = "crafiq"
 MAIL_FROM = "Crafiq <hello@crafiq.example>"
 
@@ -34,9 +35,11 @@ class Topology:
         take = infra.ports.take
         self.services = {name: take(name) for name in SERVICES}
         self.metrics = {name: take(f"{name}.metrics") for name in SERVICES}
-        self.openai, self.smtp, self.inbox = take("openai"), take("smtp"), take("inbox")
+        self.openai, self.stripe = take("openai"), take("stripe")
+        self.smtp, self.inbox = take("smtp"), take("inbox")
         secret = infra.secrets.get
         self._sandbox_key = secret("sandbox-openai", "crafiq_openai_api_key", _sandbox_key)
+        self._stripe_key = secret("sandbox-stripe", "crafiq_stripe_api_key", _sandbox_stripe_key)
         self._smtp_password = secret("sandbox-smtp", "crafiq_smtp_password")
         self._inbox_token = secret("sandbox-smtp", "crafiq_inbox_token")
 
@@ -55,12 +58,18 @@ class Topology:
         """The key of the real vendor, if there is one."""
         return self._settings.key("OPENAI_API_KEY")
 
+    @property
+    def stripe_key(self) -> str | None:
+        """The key of Stripe itself, if there is one."""
+        return self._settings.key("STRIPE_API_KEY")
+
     def service(self, name: str) -> Program:
         """How a service is run."""
         specific = {
             "identity": self._identity,
             "assets": self._assets,
             "generation": self._generation,
+            "billing": self._billing,
             "privacy": self._privacy,
         }
         self._common_secrets(name)
@@ -78,6 +87,11 @@ class Topology:
     def sandbox_openai(self) -> Program:
         """How the stand-in for OpenAI is run."""
         return self._sandbox("openai", self.openai)
+
+    def sandbox_stripe(self) -> Program:
+        """How the stand-in for Stripe is run; it remembers from run to run, as billing does."""
+        file = self._infra.state.folder("stripe") / "stripe.json"
+        return self._sandbox("stripe", self.stripe, CRAFIQ_SANDBOX_STRIPE_FILE=str(file))
 
     def sandbox_smtp(self) -> Program:
         """How the mailbox is run that all mail ends in."""
@@ -157,6 +171,11 @@ class Topology:
             "CRAFIQ_OPENAI_SANDBOX": "false" if real else "true",
         }
 
+    def _billing(self) -> Mapping[str, str]:
+        real = self.stripe_key
+        self._infra.secrets.put("billing", "crafiq_stripe_api_key", real or self._stripe_key)
+        return {"CRAFIQ_STRIPE_URL": STRIPE_URL if real else f"http://127.0.0.1:{self.stripe}"}
+
     def _privacy(self) -> Mapping[str, str]:
         self._signing_key("privacy", "receipts")
         return {}
@@ -175,3 +194,7 @@ class Topology:
 
 def _sandbox_key() -> str:
     return f"sk-sandbox-{password()}"
+
+
+def _sandbox_stripe_key() -> str:
+    return f"sk_test_sandbox{password()}"

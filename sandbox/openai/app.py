@@ -19,8 +19,8 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from sandbox.openai import catalogue, errors, forms, parameters, work
-from sandbox.openai.control import Control
-from sandbox.openai.journal import Journal, Received, ReceivedFile
+from sandbox.openai.control import Counted
+from sandbox.openai.journal import Pictures, Received, ReceivedFile
 from sandbox.openai.misbehaviour import Misbehaviour
 
 LARGEST_BODY = 64 * 1024 * 1024
@@ -31,7 +31,7 @@ RECEIVED: web.RequestKey[Received] = web.RequestKey("received", Received)
 
 def create_app(api_key: str, now: Callable[[], datetime]) -> web.Application:
     """The server, which accepts `api_key` only; `now` decides which models still exist."""
-    journal, misbehaviour = Journal(now), Misbehaviour()
+    journal, misbehaviour = Pictures(now), Misbehaviour()
     images = Images(journal, misbehaviour, now)
     app = web.Application(
         middlewares=[_answers, _only_with(api_key), _recorded(journal)], client_max_size=LARGEST_BODY
@@ -42,7 +42,7 @@ def create_app(api_key: str, now: Callable[[], datetime]) -> web.Application:
             web.get("/v1/models/{model}", images.get_model),
             web.post("/v1/images/generations", images.generate),
             web.post("/v1/images/edits", images.edit),
-            *Control(journal, misbehaviour.plan).routes(),
+            *Counted(journal, misbehaviour.plan).routes(),
         ]
     )
     return app
@@ -51,7 +51,7 @@ def create_app(api_key: str, now: Callable[[], datetime]) -> web.Application:
 class Images:
     """The image endpoints."""
 
-    def __init__(self, journal: Journal, misbehaviour: Misbehaviour, now: Callable[[], datetime]) -> None:
+    def __init__(self, journal: Pictures, misbehaviour: Misbehaviour, now: Callable[[], datetime]) -> None:
         self._journal = journal
         self._misbehaviour = misbehaviour
         self._now = now
@@ -148,7 +148,7 @@ def _only_with(api_key: str) -> Middleware:
     return authenticated
 
 
-def _recorded(journal: Journal) -> Middleware:
+def _recorded(journal: Pictures) -> Middleware:
     @web.middleware
     async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not request.path.startswith("/v1/"):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sandbox.journal import Journal
 from sandbox.media import metadata_in
-
-KEPT = 1000
 
 
 @dataclass(frozen=True)
@@ -71,19 +69,18 @@ class Received:
         }
 
 
-class Journal:
-    """The last thousand requests and counters since the start or the last clearing."""
+class Pictures(Journal[Received]):
+    """What was received, and what of it would be charged."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
+        super().__init__()
         self._now = now
-        self.clear()
 
     def begin(self, method: str, path: str, request_id: str, headers: list[str]) -> Received:
         """A row for a request that has just come."""
-        received = Received(self._now(), method, path, request_id, sorted({h.lower() for h in headers}))
-        self._rows.append(received)
-        self.total += 1
-        return received
+        return self.note(
+            Received(self._now(), method, path, request_id, sorted({h.lower() for h in headers}))
+        )
 
     def charge(self, received: Received, pictures: int) -> None:
         """The work is accepted: from here on it costs, whether or not the answer arrives."""
@@ -93,9 +90,5 @@ class Journal:
 
     def clear(self) -> None:
         """Forget all rows and counters."""
-        self._rows: deque[Received] = deque(maxlen=KEPT)
-        self.total = self.accepted = self.pictures = 0
-
-    def listed(self) -> list[dict[str, Any]]:
-        """Oldest first."""
-        return [row.described() for row in self._rows]
+        super().clear()
+        self.accepted = self.pictures = 0

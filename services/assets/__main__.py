@@ -21,7 +21,7 @@ from services.assets.adapters.workshop import Workshop
 from services.assets.consumers import Consumers, Objects
 from services.assets.domain import Row
 from services.assets.handler import Desk, Handler
-from services.assets.jobs import Artist, Sweeper
+from services.assets.jobs import Artist, Blending, Sweeper, shuffled
 from services.assets.repository import Library, Packs, Publications, Renditions, Uploads, Views
 
 
@@ -57,7 +57,8 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Desk]:
         service.listen(Consumers().subscriptions())
         sweeper = Sweeper(uploads, library, publications, storage, service.clock)
         artist = Artist(renditions, library, storage, Renderer())
-        for job in (*sweeper.jobs(), *artist.jobs()):
+        blending = Blending(publications, storage, service.clock, service.new_id, shuffled)
+        for job in (*sweeper.jobs(), *artist.jobs(), blending.job()):
             service.every(job)
         for worker in (views.run, *[artist.run] * settings.drawn):
             service.background(worker)

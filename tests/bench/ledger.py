@@ -19,7 +19,7 @@ from chassis.db import Database
 from deploy.local.infra import Infra
 from promises import subjects
 from services.billing.domain import Gift
-from services.billing.repository import PLACE, SETTLE, Ledger
+from services.billing.repository.ledger import PLACE, SETTLE, Ledger
 from tests.bench.rows import Measure, Row, compare, rate
 from tests.bench.servers import bare_pool
 

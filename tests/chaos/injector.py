@@ -127,7 +127,6 @@ class Injector:
             self.running.process.kill()
             await asyncio.to_thread(self.running.process.wait)
             self.done[Kind.KILL, LAUNCHER] += 1
-            (self.state / "endpoints.json").unlink(missing_ok=True)
             process = launch(self.state)
             endpoints = await asyncio.to_thread(wait_until_ready, self.state, process)
             assert endpoints == self.running.endpoints

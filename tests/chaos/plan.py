@@ -11,7 +11,8 @@ from enum import StrEnum
 from random import Random
 
 SERVICES = ("identity", "assets", "generation", "billing", "privacy")
-PARTS = (*SERVICES, "gateway", "nats", "s3", "postgres", "sandbox-openai", "sandbox-smtp")
+SANDBOX = ("sandbox-openai", "sandbox-smtp", "sandbox-stripe")
+PARTS = (*SERVICES, "gateway", "nats", "s3", "postgres", *SANDBOX)
 LAUNCHER = "launcher"
 """Killing it kills all of them at once, as a power cut would."""
 SOONEST, LATEST = 0.002, 4.0  # seconds from the first wish to be deleted

@@ -61,7 +61,7 @@ def fill(folder: Path) -> Path:
 @pytest.mark.parametrize("part", DISKS)
 async def test_a_full_disk_loses_nothing_that_was_answered(part: str, tmp_path: Path) -> None:
     folder, mebibytes = DISKS[part]
-    with small_disk(tmp_path, folder, mebibytes) as before, started(tmp_path, *before) as running:
+    with small_disk(tmp_path, folder, mebibytes) as before, started(tmp_path, before=before) as running:
         log = tmp_path / "logs" / f"{part}.log"
         inside = Path(f"/proc/{running.process.pid}/root") / (tmp_path / folder).relative_to("/")
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as http:

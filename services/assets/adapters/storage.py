@@ -123,6 +123,17 @@ class Storage:
         """Remove renditions of a public work that may not be shown."""
         await self._buckets.delete(self._places.public, [f"{publication}/{each}" for each in renditions])
 
+    async def restamp(self, publication: UUID, aside: UUID) -> None:
+        """Write the objects of a public work anew, so that they carry the time of now and none of before.
+
+        By way of `aside` in quarantine: copied to its own place, an object gets another date and nothing
+        else. What is left there by whoever dies in between is swept like everything in quarantine.
+        """
+        for key in await self._buckets.names(self._places.public, f"{publication}/"):
+            await self._buckets.copy((self._places.public, key), (self._places.quarantine, path_of(aside)))
+            await self._buckets.copy((self._places.quarantine, path_of(aside)), (self._places.public, key))
+        await self.discard([aside])
+
     async def unpublish(self, publications: Iterable[UUID]) -> None:
         """Remove public bytes that came to nothing: all that lies under these publications."""
         found = [await self._buckets.names(self._places.public, f"{each}/") for each in publications]

@@ -56,7 +56,7 @@ class Publication(Row, table=True):
     sha256: str = plain(FACT)
     width: int | None = plain(FACT)
     height: int | None = plain(FACT)
-    published_on: date = plain("a day on which many publish")
+    published_on: date = plain("a day on which many publish", index=True)
     licence_version: str = plain("the same for all of its time")
     licence_sha256: str = plain("the same for all of its time")
     training_eligible: bool = plain("of the work, not of a person")
@@ -117,11 +117,22 @@ class Like(Row, table=True):
     publication: UUID = LIKED.column(primary_key=True)
 
 
+class Blended(Row, table=True):
+    """A day whose public objects carry no stamps of their own any more."""
+
+    __tablename__ = "blended"
+
+    day: date = plain("a day on which many publish", primary_key=True)
+
+
 class Copying(Row, table=True):
     """Public bytes that are being written, or were and came to nothing; gone when the publication stands."""
 
     __tablename__ = "copying"
 
     publication: UUID = plain("chosen at random", primary_key=True)
+    shelf: str | None = plain(
+        "a hash of the account's number, until the bytes are somebody's or gone", index=True
+    )
     noted_at: datetime = plain("when it was to be written", DateTime(timezone=True), index=True)
     abandoned: bool = plain("whether it came to nothing")

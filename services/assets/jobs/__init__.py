@@ -1,6 +1,7 @@
 """What assets does when nobody is calling: what nobody has goes, what is to be seen is drawn."""
 
+from services.assets.jobs.blending import Blending, shuffled
 from services.assets.jobs.rendering import Artist
 from services.assets.jobs.sweeping import Sweeper
 
-__all__ = ["Artist", "Sweeper"]
+__all__ = ["Artist", "Blending", "Sweeper", "shuffled"]

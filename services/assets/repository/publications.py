@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from google.protobuf.message import Message
@@ -72,13 +72,27 @@ ANONYMISE = Statement(
     )
 )
 COPIED = Statement(text("DELETE FROM copying WHERE publication = :publication AND NOT abandoned"))
-ABANDON = Statement(text("UPDATE copying SET abandoned = TRUE WHERE publication = :publication"))
+ABANDON = Statement(
+    text("UPDATE copying SET abandoned = TRUE WHERE publication = :publication RETURNING publication"), scalar
+)
 # Marked before the bytes go: whoever is late with a publication can't commit it any more.
 ABANDONED = Statement(
     text("UPDATE copying SET abandoned = TRUE WHERE abandoned OR noted_at <= :before RETURNING publication"),
     scalar,
 )
 FORGET = Statement(text("DELETE FROM copying WHERE publication = ANY(:publications) AND abandoned"))
+UNBLENDED = Statement(
+    text(
+        """
+        SELECT day::date FROM generate_series(
+          COALESCE((SELECT max(day) + 1 FROM blended), (SELECT min(published_on) FROM publications)),
+          CAST(:before AS date) - 1, interval '1 day') AS day
+        """
+    ),
+    scalar,
+)
+OF_DAY = Statement(text("SELECT id FROM publications WHERE published_on = :day AND NOT taken_down"), scalar)
+BLENDED = Statement(text("INSERT INTO blended (day) VALUES (:day) ON CONFLICT DO NOTHING"))
 FIRST = UUID(int=0)
 
 
@@ -124,9 +138,10 @@ class Publications:
         """What was made public of a person's asset."""
         return await self._db.first(OF_ASSET, asset=asset, owner=account)
 
-    async def note(self, publication: UUID, now: datetime) -> None:
-        """Public bytes are about to be written for this publication."""
-        await self._db.insert(Copying(publication=publication, noted_at=now, abandoned=False))
+    async def note(self, publication: UUID, shelf: str, now: datetime) -> None:
+        """Public bytes are about to be written for this publication, from a shelf."""
+        row = Copying(publication=publication, shelf=shelf, noted_at=now, abandoned=False)
+        await self._db.insert(row)
 
     async def publish(
         self, made: Publication, copied: Sequence[Rendition], request_id: str, request: Message
@@ -161,7 +176,7 @@ class Publications:
         if earlier := await tx.first(OF_ASSET, asset=made.asset, owner=owner):
             raise AlreadyPublic(asset=f"assets/{made.asset}", publication=earlier.name)
         if not await tx.execute(COPIED, publication=made.id):
-            raise Contended  # swept away: it took ten minutes to copy
+            raise Contended  # swept away: it took too long to copy
         await tx.insert(made)
         await tx.insert(Counts(publication=made.id, likes=0, views=0))
         for rendition in copied:
@@ -187,9 +202,9 @@ class Publications:
             raise PublicationNotFound(publication=f"publications/{publication}")
         return await self.get(publication)
 
-    async def abandon(self, publication: UUID) -> None:
-        """These bytes came to nothing: the sweeper removes them."""
-        await self._db.execute(ABANDON, publication=publication)
+    async def abandon(self, publication: UUID) -> list[UUID]:
+        """Its bytes come to nothing from now on, unless it is committed: then the answer is empty."""
+        return await self._db.all(ABANDON, publication=publication)
 
     async def abandoned(self, before: datetime) -> list[UUID]:
         """Of what public bytes came to nothing, or were noted before a time and belong to no publication."""
@@ -198,6 +213,18 @@ class Publications:
     async def forget(self, publications: Sequence[UUID]) -> None:
         """The bytes of these are gone."""
         await self._db.execute(FORGET, publications=list(publications))
+
+    async def unblended(self, before: date) -> list[date]:
+        """The days before this one on which works may have become public and are not blended, in order."""
+        return await self._db.all(UNBLENDED, before=before)
+
+    async def of_day(self, day: date) -> list[UUID]:
+        """What became public on a day."""
+        return await self._db.all(OF_DAY, day=day)
+
+    async def blended(self, day: date) -> None:
+        """This day is done."""
+        await self._db.execute(BLENDED, day=day)
 
     async def _counted(self, found: list[Publication]) -> list[Shown]:
         ids = [each.id for each in found]

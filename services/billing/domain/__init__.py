@@ -1,5 +1,19 @@
-"""The credit ledger: its rows and their rules, what it refuses, what it answers."""
+"""The credit ledger: its rows and their rules, what it refuses, what it answers. Customers at Stripe."""
 
+from services.billing.domain.payments import (
+    CLOSED_KEPT,
+    INDEXED_AFTER,
+    KEYS_LAST,
+    OPENING_LASTS,
+    Closing,
+    ClosingState,
+    CustomerClosing,
+    NotAtStripe,
+    StripeCustomer,
+    StripeFailed,
+    StripeRefused,
+    StripeUnavailable,
+)
 from services.billing.domain.refusals import (
     HoldCaptured,
     HoldMismatch,
@@ -27,7 +41,14 @@ from services.billing.domain.views import (
 )
 
 __all__ = [
+    "CLOSED_KEPT",
+    "INDEXED_AFTER",
+    "KEYS_LAST",
+    "OPENING_LASTS",
     "Balance",
+    "Closing",
+    "ClosingState",
+    "CustomerClosing",
     "Entry",
     "Gift",
     "Hold",
@@ -39,9 +60,14 @@ __all__ = [
     "InsufficientCredits",
     "Lot",
     "NameInvalid",
+    "NotAtStripe",
     "Outcome",
     "Placement",
     "Row",
+    "StripeCustomer",
+    "StripeFailed",
+    "StripeRefused",
+    "StripeUnavailable",
     "Transfer",
     "TransferKind",
     "Wallet",

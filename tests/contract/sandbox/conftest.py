@@ -7,21 +7,23 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import openai
 import pytest
+import stripe
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 ROOT = Path(__file__).resolve().parents[3]
 API_KEY = "sk-sandbox-0123456789"
+STRIPE_KEY = "sk_test_sandbox0123456789"
 
 
 @dataclass(frozen=True)
-class OpenAISandbox:
+class Sandbox:
     """Where it is, and a client that has the key."""
 
     url: str
@@ -35,6 +37,11 @@ class OpenAISandbox:
         async with self.http.get(f"{self.url}/sandbox/requests") as answer:
             rows: list[dict[str, object]] = await answer.json()
             return rows
+
+
+@dataclass(frozen=True)
+class OpenAISandbox(Sandbox):
+    """The stand-in for OpenAI."""
 
     async def stats(self) -> dict[str, int]:
         async with self.http.get(f"{self.url}/sandbox/stats") as answer:
@@ -61,7 +68,8 @@ class SmtpSandbox:
             assert answer.status == 200, await answer.text()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -97,7 +105,7 @@ def _wait_for(listen: str) -> None:
 async def openai_sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OpenAISandbox]:
     secrets = tmp_path_factory.mktemp("openai")
     (secrets / "crafiq_openai_api_key").write_text(API_KEY)
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     listen = f"127.0.0.1:{port}"
     key = {"Authorization": f"Bearer {API_KEY}"}
     with _process("sandbox.openai", secrets, {"CRAFIQ_SANDBOX_LISTEN": listen}):
@@ -126,7 +134,7 @@ async def smtp_sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
     secrets = tmp_path_factory.mktemp("smtp")
     (secrets / "crafiq_smtp_password").write_text("a-password-for-mail")
     (secrets / "crafiq_inbox_token").write_text("who-has-this-may-read")
-    smtp, http_port = _free_ports(2)
+    smtp, http_port = free_ports(2)
     environment = {
         "CRAFIQ_SANDBOX_SMTP_LISTEN": f"127.0.0.1:{smtp}",
         "CRAFIQ_SANDBOX_LISTEN": f"127.0.0.1:{http_port}",
@@ -143,3 +151,54 @@ async def mailbox(smtp_sandbox: SmtpSandbox) -> SmtpSandbox:
     await smtp_sandbox.switch_on()
     await smtp_sandbox.http.delete(f"{smtp_sandbox.inbox}/messages")
     return smtp_sandbox
+
+
+@dataclass(frozen=True)
+class StripeSandbox(Sandbox):
+    """The stand-in for Stripe, and Stripe's own SDK: a client that we did not write."""
+
+    client: stripe.StripeClient
+
+    async def become(self, subscription: str, status: str) -> int:
+        """Time goes by, a bank says no; answers the status of HTTP."""
+        url = f"{self.url}/sandbox/subscriptions/{subscription}"
+        async with self.http.put(url, json={"status": status}) as answer:
+            return answer.status
+
+
+@contextmanager
+def stripe_process(secrets: Path, port: int, file: Path | None = None) -> Iterator[None]:
+    """The stand-in, with what it had before if there is a file."""
+    (secrets / "crafiq_stripe_api_key").write_text(STRIPE_KEY)
+    kept = {"CRAFIQ_SANDBOX_STRIPE_FILE": str(file)} if file else {}
+    with _process("sandbox.stripe", secrets, {"CRAFIQ_SANDBOX_LISTEN": f"127.0.0.1:{port}", **kept}):
+        yield
+
+
+@asynccontextmanager
+async def stripe_sdk(port: int, key: str = STRIPE_KEY) -> AsyncIterator[stripe.StripeClient]:
+    """The SDK as it comes, but for what it would write into the home folder and tell of this machine."""
+    stripe.enable_telemetry = False
+    http = stripe.AIOHTTPClient(timeout=10)
+    address = {"api": f"http://127.0.0.1:{port}"}
+    try:
+        yield stripe.StripeClient(key, base_addresses=address, max_network_retries=0, http_client=http)
+    finally:
+        await http.close_async()
+
+
+@pytest.fixture(scope="session")
+async def stripe_sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StripeSandbox]:
+    (port,) = free_ports(1)
+    key = {"Authorization": f"Bearer {STRIPE_KEY}"}
+    with stripe_process(tmp_path_factory.mktemp("stripe"), port):
+        async with aiohttp.ClientSession(headers=key) as http, stripe_sdk(port) as client:
+            yield StripeSandbox(f"http://127.0.0.1:{port}", http, client)
+
+
+@pytest.fixture
+async def bank(stripe_sandbox: StripeSandbox) -> StripeSandbox:
+    """The stand-in with nothing switched on and nothing received."""
+    await stripe_sandbox.switch_on()
+    await stripe_sandbox.http.delete(f"{stripe_sandbox.url}/sandbox/requests")
+    return stripe_sandbox

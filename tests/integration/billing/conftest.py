@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID, uuid4
 
@@ -18,6 +19,7 @@ from services.billing.__main__ import Settings, compose
 from services.billing.domain import Row
 from services.billing.repository import Ledger
 from tests.integration.billing.generation import GenerationPlayed, played_generation
+from tests.integration.billing.till import KEY, Bank, stripe_sandbox
 from tests.integration.in_process import Neighbours, in_process, settings_for
 from tests.support import FakeClock, eventually
 
@@ -36,15 +38,24 @@ async def generation_played(infra: Infra) -> AsyncIterator[GenerationPlayed]:
 
 
 @pytest.fixture(scope="session")
-async def billing(infra: Infra, generation_played: GenerationPlayed) -> AsyncIterator[Neighbours]:
+async def bank() -> AsyncIterator[Bank]:
+    """Stripe, as the running service knows it."""
+    async with stripe_sandbox(lambda: datetime.now(UTC)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+async def billing(infra: Infra, generation_played: GenerationPlayed, bank: Bank) -> AsyncIterator[Neighbours]:
     """Billing, and those around it."""
-    settings = Settings(**settings_for(infra, "billing", generation=generation_played.address))
+    told = settings_for(infra, "billing", generation=generation_played.address)
+    settings = Settings(**told, stripe_url=bank.url, stripe_api_key=KEY)
+    async with AsyncExitStack() as stack:
 
-    async def wire(service: Service) -> None:
-        compose(service, settings)
+        async def wire(service: Service) -> None:
+            await stack.enter_async_context(compose(service, settings))
 
-    async with in_process(infra, settings, "billing", Row.metadata, wire) as neighbours:
-        yield neighbours
+        async with in_process(infra, settings, "billing", Row.metadata, wire) as neighbours:
+            yield neighbours
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.billing.domain import Balance, Gift, HoldState
-from services.billing.repository import Ledger, Turns
+from services.billing.repository.ledger import Ledger, Turns
 from tests.integration.billing.conftest import GRANT, LIFETIME, People, Sql
 
 

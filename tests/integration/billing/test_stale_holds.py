@@ -11,7 +11,7 @@ import pytest
 from crafiq.generation.v1 import generation_pb2
 from crafiq.generation.v1.generation_pb2_grpc import GenerationServiceStub
 
-from services.billing.adapters import Jobs
+from services.billing.adapters.jobs import Jobs
 from services.billing.domain import Balance
 from services.billing.jobs import StaleHolds
 from services.billing.repository import Ledger

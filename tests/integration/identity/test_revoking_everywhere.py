@@ -86,13 +86,13 @@ async def billing(infra: Infra, clock: FakeClock, keys: SigningKeys, line: Line)
     url = f"tls://127.0.0.1:{line.port}"
     told = settings_for(infra, "billing", peers={"generation": "127.0.0.1:1"}) | {"nats_url": url}
     settings = Settings(**told)
-    async with Service("billing", settings, metadata=Row.metadata, clock=clock, jwks=keys.jwks) as service:
-        compose(service, settings)
-        async with (
-            running(service) as address,
-            calling(address, infra.tls_dir("gateway"), to="billing") as channel,
-        ):
-            yield Elsewhere(BillingServiceStub(channel))
+    async with (
+        Service("billing", settings, metadata=Row.metadata, clock=clock, jwks=keys.jwks) as service,
+        compose(service, settings),
+        running(service) as address,
+        calling(address, infra.tls_dir("gateway"), to="billing") as channel,
+    ):
+        yield Elsewhere(BillingServiceStub(channel))
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from tests.processes import alive, family, written_down
 from tests.support import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
+SANDBOX = ("openai", "stripe", "smtp")
 
 
 def _command(state: Path, *arguments: str, **settings: str) -> dict[str, Any]:
@@ -102,7 +103,7 @@ async def test_status_shows_every_process(running: Path) -> None:
     shown = await asyncio.to_thread(_run, running, "status")
     assert shown.returncode == 0
     names = [line.split()[0] for line in shown.stdout.splitlines() if " running " in line]
-    assert {"launcher", "postgres", "nats", "s3", "sandbox-openai", "sandbox-smtp"} == set(names)
+    assert set(names) == {"launcher", "postgres", "nats", "s3", *(f"sandbox-{each}" for each in SANDBOX)}
 
 
 async def test_what_the_endpoints_name_is_there(running: Path) -> None:
@@ -112,8 +113,9 @@ async def test_what_the_endpoints_name_is_there(running: Path) -> None:
     async with aiohttp.ClientSession() as http:
         async with http.get(f"{found['inbox']}/messages", params={"to": "nobody@example.com"}) as answer:
             assert await answer.json() == []
-        async with http.get(f"{found['sandbox']['openai']}/v1/models") as answer:
-            assert answer.status == 401
+        for path in (f"{found['sandbox']['openai']}/v1/models", f"{found['sandbox']['stripe']}/v1/customers"):
+            async with http.get(path) as answer:
+                assert answer.status == 401
 
 
 async def test_down_stops_everything_and_the_state_survives(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ def platform(tmp_path: Path, env_file: Path) -> Iterator[Platform]:
 
 def _programs(platform: Platform) -> list[Program]:
     services = [platform.topology.service(name) for name in SERVICES]
-    return [*services, platform.topology.sandbox_openai(), platform.topology.sandbox_smtp()]
+    told = platform.topology
+    return [*services, told.sandbox_openai(), told.sandbox_stripe(), told.sandbox_smtp()]
 
 
 def test_a_process_gets_its_own_settings_and_nothing_of_the_launchers(
@@ -62,6 +63,7 @@ def test_each_service_has_the_secrets_that_it_needs_and_no_others(platform: Plat
         "identity": {"crafiq_token_key", "crafiq_smtp_password", "signing"},
         "assets": {"crafiq_s3_access_key", "crafiq_s3_secret_key"},
         "generation": {"crafiq_openai_api_key"},
+        "billing": {"crafiq_stripe_api_key"},
         "privacy": {"receipts"},
     }
     for name in SERVICES:
@@ -88,3 +90,14 @@ def test_a_key_makes_the_vendor_take_over_and_its_removal_the_sandbox(
     told = platform.topology.service("generation").environment
     assert told["CRAFIQ_OPENAI_SANDBOX"] == "true"
     assert key.read_text() != "sk-real"
+
+
+def test_stripe_too_is_the_sandbox_until_there_is_a_key(platform: Platform, env_file: Path) -> None:
+    key = platform.secrets.folder("billing") / "crafiq_stripe_api_key"
+    told = platform.topology.service("billing").environment
+    assert told["CRAFIQ_STRIPE_URL"] == f"http://127.0.0.1:{platform.topology.stripe}"
+    assert key.read_text() == (platform.secrets.folder("sandbox-stripe") / key.name).read_text()
+    env_file.write_text("STRIPE_API_KEY=sk_test_real\n")
+    told = platform.topology.service("billing").environment
+    assert told["CRAFIQ_STRIPE_URL"] == "https://api.stripe.com"
+    assert key.read_text() == "sk_test_real"

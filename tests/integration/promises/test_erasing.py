@@ -68,6 +68,14 @@ def an_eraser(db: Database, *beyond: Beyond) -> Eraser:
     return Eraser(db, Erasing(Row.metadata, beyond), events_pb2.AccountErased)
 
 
+async def carried_out(db: Database, it: Wanted) -> None:
+    """All of it."""
+    eraser = an_eraser(db)
+    async with db.transaction() as tx:
+        await eraser.ask(tx, it)
+    await eraser.through(it)
+
+
 def a_holder(db: Database, eraser: Eraser) -> Holder:
     return Holder(db, Row.metadata, Holdings(db, Row.metadata, eraser.beyond), eraser, nothing)
 
@@ -127,7 +135,7 @@ async def test_each_column_ends_as_it_is_declared_and_nobody_elses_does(
     gone, other = await person(), await person()
     before = await sql.fetchval("SELECT count(*) FROM works")
     it = wanted(gone, db)
-    await an_eraser(db).now(it)
+    await carried_out(db, it)
     assert await rows_of(sql, gone) == 0
     assert await rows_of(sql, other) == 5
     assert await sql.fetchval("SELECT count(*) FROM works") == before
@@ -300,7 +308,7 @@ async def _gone(sql: asyncpg.Connection) -> bool:
 @pytest.mark.promise("9-asneeded", "9-fraud-6m")
 async def test_what_is_kept_ends_on_its_day(db: Database, sql: asyncpg.Connection, person: Make) -> None:
     it, clock = wanted(await person(), db), cast(FakeClock, db.clock)
-    await an_eraser(db).now(it)
+    await carried_out(db, it)
     jobs = {job.name: job for job in standard_jobs(db, Row.metadata)}
 
     async def swept() -> tuple[int, int, int]:

@@ -20,3 +20,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account"),
     )
     op.create_index(op.f("ix_erasures_due"), "erasures", ["due"], unique=False)
+    op.add_column("copying", sa.Column("shelf", sa.Text(), nullable=True))
+    op.create_index(op.f("ix_copying_shelf"), "copying", ["shelf"], unique=False)
+    op.create_table("blended", sa.Column("day", sa.Date(), nullable=False), sa.PrimaryKeyConstraint("day"))
+    op.create_index(op.f("ix_publications_published_on"), "publications", ["published_on"], unique=False)

@@ -1,0 +1,1 @@
+"""The outside: generation, asked what became of its jobs; Stripe."""

@@ -1,0 +1,77 @@
+"""Somebody who pays by subscription deletes their account: Stripe has nobody left, and the case says so."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import uuid
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import pytest
+import stripe
+from pydantic import SecretStr
+
+from chassis.clock import Clock
+from chassis.db import Database
+from services.billing.adapters.stripe import stripe_at
+from services.billing.jobs import Payments
+from services.billing.repository import Customers, Ledger
+from tests.e2e.conftest import Join
+from tests.integration.billing.till import Bank
+from tests.running import Running
+from tests.support import eventually
+
+
+@pytest.mark.promise("9-cancel-sub", "9-delete-now", "11-erase")
+async def test_deleting_the_account_cancels_and_deletes_at_stripe(
+    platform: Running, join: Join, http: aiohttp.ClientSession
+) -> None:
+    person = await join()
+    url = platform.endpoints["sandbox"]["stripe"]
+    key = (platform.state / "secrets" / "billing" / "crafiq_stripe_api_key").read_text()
+    customer = await paying(platform, url, key, UUID(person.account.partition("/")[2]))
+    sdk = stripe.AIOHTTPClient(timeout=10)
+    client = stripe.StripeClient(key, base_addresses={"api": url}, max_network_retries=0, http_client=sdk)
+    bank = Bank(url, http, client)
+    try:
+        subscription = await bank.subscribe(customer)
+        plan = await person.api.post("/v1/accounts/me:previewDeletion")
+        assert plan.get("silentHolders", []) == []
+        proof = await person.api.post("/v1/sessions:reauthenticate", password=person.password)
+        secret = secrets.token_urlsafe(24)
+        asked = {
+            "reauthToken": proof["reauthToken"],
+            "planHash": plan["planHash"],
+            "requestId": str(uuid.uuid4()),
+            "receiptSecret": secret,
+        }
+        erasure = (await person.api.post("/v1/accounts/me:delete", **asked))["erasure"]
+
+        async def done() -> bool:
+            headers = {"x-receipt-secret": secret}
+            async with http.get(f"{platform.gateway}/v1/{erasure}", headers=headers) as answer:
+                case: dict[str, Any] = await answer.json()
+            (billing,) = [each for each in case["holders"] if each["holder"] == "billing"]
+            return bool(billing["state"] == "VERIFIED" and billing.get("leftNow") in (None, "0"))
+
+        await eventually(done, timeout=30)
+        assert await bank.deleted(customer)
+        assert await bank.status(subscription) == "canceled"
+    finally:
+        await sdk.close_async()
+
+
+async def paying(platform: Running, url: str, key: str, account: UUID) -> str:
+    """Who they are at Stripe, as the coming checkout will have billing say."""
+    database = re.sub(r"/[^/?]*\?", "/billing?", platform.endpoints["postgres"], count=1)
+    opened = Database.open(database, clock=Clock(), new_id=uuid.uuid4, request_key=b"k" * 32, size=(1, 1))
+    async with opened as db, stripe_at(url, SecretStr(key)) as there:
+        payments, ledger = Payments(Customers(db), there), Ledger(db)
+
+        async def customer() -> str | None:
+            # As soon as billing has heard of them.
+            return await payments.customer_for(account) if await ledger.book(account) else None
+
+        return await eventually(customer) or ""
