@@ -23,6 +23,11 @@ from deploy.local.infra import Infra
 from deploy.local.ports import HIGHEST, LOWEST
 
 ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = {
+    "assets": {"CRAFIQ_WRITING": "PT15S"},
+    "generation": {"CRAFIQ_LEASE": "6", "CRAFIQ_UNKNOWN": "3"},
+}
+"""What a killed process was at, and what a vendor does not answer, ends within what a test can wait."""
 READY_SECONDS, STOPPED_SECONDS = 60, 30
 
 
@@ -74,8 +79,7 @@ def launch(state: Path, *options: str, before: Sequence[str] = ()) -> subprocess
         "PYTHONPATH": f"{ROOT / 'gen'}:{ROOT}",
         # All people of all tests come from one address.
         "CRAFIQ_GATEWAY_LIMIT_FACTOR": "50",
-        # Jobs whose worker was killed, or whose vendor does not answer, end within what a test can wait.
-        "CRAFIQ_SERVICE_SETTINGS": json.dumps({"generation": {"CRAFIQ_LEASE": "6", "CRAFIQ_UNKNOWN": "3"}}),
+        "CRAFIQ_SERVICE_SETTINGS": json.dumps(PATIENCE),
     }
     with (state / "up.log").open("ab") as log:
         return subprocess.Popen(

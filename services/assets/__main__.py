@@ -7,11 +7,9 @@ from contextlib import asynccontextmanager
 
 from crafiq.assets.v1 import assets_pb2
 from crafiq.assets.v1.events_pb2 import AccountErased
-from pydantic import SecretStr
 
 from chassis.pages import Pages
 from chassis.service import Service, main
-from chassis.settings import ServiceSettings
 from promises.standing import keep_promises
 from services.assets.adapters.licence import licence
 from services.assets.adapters.names import Names
@@ -23,19 +21,7 @@ from services.assets.domain import Row
 from services.assets.handler import Desk, Handler
 from services.assets.jobs import Artist, Blending, Sweeper, shuffled
 from services.assets.repository import Library, Packs, Publications, Renditions, Uploads, Views
-
-
-class Settings(ServiceSettings):
-    """`s3_url`: where storage is, also for people; `examined`, `drawn`: files looked at, drawn at a time."""
-
-    s3_url: str
-    s3_quarantine: str = "crafiq-quarantine"
-    s3_library: str = "crafiq-library"
-    s3_public: str = "crafiq-public"
-    s3_access_key: SecretStr
-    s3_secret_key: SecretStr
-    examined: int = 2
-    drawn: int = 1
+from services.assets.settings import Settings
 
 
 @asynccontextmanager
@@ -55,7 +41,7 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Desk]:
         service.offer(assets_pb2.DESCRIPTOR.services_by_name["AssetsService"], Handler(desk))
         keep_promises(service, AccountErased, [Objects(library, storage)])
         service.listen(Consumers().subscriptions())
-        sweeper = Sweeper(uploads, library, publications, storage, service.clock)
+        sweeper = Sweeper(uploads, library, publications, storage, service.clock, settings.writing)
         artist = Artist(renditions, library, storage, Renderer())
         blending = Blending(publications, storage, service.clock, service.new_id, shuffled)
         for job in (*sweeper.jobs(), *artist.jobs(), blending.job()):

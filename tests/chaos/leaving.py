@@ -17,7 +17,7 @@ from tests.e2e.personal import used
 BEGUN = {"ERASING", "RECEIPT_SIGNED", "CLOSED"}
 SIGNED = {"RECEIPT_SIGNED", "CLOSED"}
 HOLDERS = {"identity", "assets", "generation", "billing", "privacy"}
-RECEIPT_SECONDS = 120.0
+RECEIPT_SECONDS = 180.0
 
 
 @dataclass

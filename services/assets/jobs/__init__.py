@@ -2,6 +2,6 @@
 
 from services.assets.jobs.blending import Blending, shuffled
 from services.assets.jobs.rendering import Artist
-from services.assets.jobs.sweeping import Sweeper
+from services.assets.jobs.sweeping import WRITING, Sweeper
 
-__all__ = ["Artist", "Blending", "Sweeper", "shuffled"]
+__all__ = ["WRITING", "Artist", "Blending", "Sweeper", "shuffled"]

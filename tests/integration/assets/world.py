@@ -26,10 +26,11 @@ from chassis.rpc import refusal_from
 from chassis.rpc.client import PeerChannel, open_channel
 from chassis.service import Service
 from deploy.local.infra import Infra
-from services.assets.__main__ import Settings, compose
+from services.assets.__main__ import compose
 from services.assets.domain import Row
 from services.assets.domain.shelves import key_at, path_of
 from services.assets.handler import Desk
+from services.assets.settings import Settings
 from tests.support import Tokens, eventually, running
 
 ROOT = Path(__file__).resolve().parents[3]
