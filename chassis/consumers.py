@@ -126,7 +126,7 @@ class Consumers:
                 break
             except DatabaseUnavailable:  # no fault of the messages: hold them until it is back
                 await asyncio.gather(*(message.in_progress() for message in messages))
-                await asyncio.sleep(pause := min(2 * pause, 5.0))
+                await asyncio.sleep(pause := min(2 * pause, 2.0))
             except Exception as error:
                 if len(messages) == 1:
                     await self._failed(messages[0], error)

@@ -40,7 +40,7 @@ class Pull:
     """The consumer named `durable` of a source's stream, made if need be; `async with` ends it.
 
     `subjects` are those it is to have (True) and those it is to have no more (False). What was taken is
-    acknowledged by whoever took it, within 30 s.
+    acknowledged by whoever took it, within five seconds, or somebody else is given it as well.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Pull:
             durable_name=self._durable,
             filter_subjects=subjects,
             ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=30,
+            ack_wait=5,  # seconds; then what a killed process had in hand comes to another
             max_deliver=-1,
             # What goes back unhandled counts here too, and must not stop the rest; what a process has in
             # hand is bounded by what it asks for.

@@ -13,10 +13,14 @@ Json = dict[str, Any]
 
 
 class ApiRefused(Exception):
-    """The gateway answered with an error; `status`, `reason` and the sentence are the API's own."""
+    """The gateway answered with an error; `status`, `reason` and the sentence are the API's own.
+
+    `again`: the answer says when to ask again.
+    """
 
     def __init__(self, call: str, status: int, body: Json) -> None:
         self.status = status
+        self.again = any("retryDelay" in detail for detail in body.get("details", []))
         self.reason = next((d["reason"] for d in body.get("details", []) if "reason" in d), "")
         super().__init__(f"{call} answered {status} {self.reason}: {body.get('message', body)}")
 

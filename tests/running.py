@@ -9,18 +9,25 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 from time import monotonic
 from typing import Any
 
 import pytest
 
 from deploy.local.infra import Infra
+from deploy.local.ports import HIGHEST, LOWEST
 
 ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = {
+    "assets": {"CRAFIQ_WRITING": "PT15S"},
+    "generation": {"CRAFIQ_LEASE": "6", "CRAFIQ_UNKNOWN": "3"},
+}
+"""What a killed process was at, and what a vendor does not answer, ends within what a test can wait."""
 READY_SECONDS, STOPPED_SECONDS = 60, 30
 
 
@@ -49,8 +56,22 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @contextmanager
-def started(state: Path, *options: str) -> Iterator[Running]:
-    """A platform with its state in this folder, stopped when the block ends; `options` are those of `up`."""
+def started(state: Path, *options: str, before: Sequence[str] = ()) -> Iterator[Running]:
+    """A platform with its state in this folder, stopped when the block ends; more as for `launch`."""
+    ports = state / "ports.json"
+    if not ports.exists():
+        # Not 8080, which somebody else's platform may take while a test has our gateway killed.
+        ports.write_text(json.dumps({"gateway": SystemRandom().randint(LOWEST, HIGHEST)}))
+    process = launch(state, *options, before=before)
+    try:
+        yield Running(wait_until_ready(state, process), state, process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(STOPPED_SECONDS)
+
+
+def launch(state: Path, *options: str, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """Begin to start a platform; `options` are those of `up`, `before` stands before its command."""
     (state / "endpoints.json").unlink(missing_ok=True)
     environment = {
         **os.environ,
@@ -62,23 +83,20 @@ def started(state: Path, *options: str) -> Iterator[Running]:
         "CRAFIQ_SCRUB_EVERY": "0",
         "CRAFIQ_CANARY_EVERY": "0",
         "CRAFIQ_TRACE_RATIO": "1",
+        "CRAFIQ_SERVICE_SETTINGS": json.dumps(PATIENCE),
     }
-    with (state / "up.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "up", "--with-parent", *options],
+    with (state / "up.log").open("ab") as log:
+        return subprocess.Popen(
+            [*before, sys.executable, "-m", "cli", "up", "--with-parent", *options],
             cwd=ROOT,
             env=environment,
             stdout=log,
             stderr=log,
         )
-    try:
-        yield Running(_wait_until_ready(state, process), state, process)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(STOPPED_SECONDS)
 
 
-def _wait_until_ready(state: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+def wait_until_ready(state: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """The endpoints of a platform that was launched, once everything is up."""
     until = monotonic() + READY_SECONDS
     endpoints = state / "endpoints.json"
     while monotonic() < until:

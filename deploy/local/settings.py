@@ -18,6 +18,7 @@ class LauncherSettings(BaseSettings):
     the development certificate as well. `gateway_limit_factor`: multiplies every rate limit.
     `scrub_every`, `canary_every`: seconds from one scrub or canary to the next; 0 leaves them to people.
     `trace_ratio`: how many of the calls are traced. `env_file`: where the vendors' keys stand.
+    `service_settings`: more of what services are told, by name.
     """
 
     model_config = SettingsConfigDict(env_prefix="CRAFIQ_", extra="ignore", frozen=True)
@@ -30,6 +31,7 @@ class LauncherSettings(BaseSettings):
     canary_every: int = Field(default=3600, ge=0)
     trace_ratio: float = Field(default=0.1, ge=0, le=1)
     env_file: Path = ROOT / ".env"
+    service_settings: dict[str, dict[str, str]] = Field(default_factory=dict)
 
     def key(self, name: str) -> str | None:
         """A vendor's key from the file; None means that the sandbox stands in for the vendor."""

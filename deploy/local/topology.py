@@ -97,10 +97,12 @@ class Topology:
             "privacy": self._privacy,
         }
         self._common_secrets(name)
+        more = self._settings.service_settings.get(name, {})
+        told = {**self._common(name), **specific.get(name, dict)(), **more}
         return Program(
             name=name,
             command=[sys.executable, "-m", f"services.{name}"],
-            environment=self._python(name, **self._common(name), **specific.get(name, dict)()),
+            environment=self._python(name, **told),
             folder=ROOT,
             ready=accepts(self.services[name]),
             port=self.services[name],

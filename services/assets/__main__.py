@@ -50,7 +50,7 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Desk]:
         service.offer(assets_pb2.DESCRIPTOR.services_by_name["AssetsService"], Handler(desk))
         keep_promises(service, AccountErased, [Objects(library, storage)])
         service.listen(Consumers().subscriptions())
-        sweeper = Sweeper(uploads, library, publications, storage, service.clock)
+        sweeper = Sweeper(uploads, library, publications, storage, service.clock, settings.writing)
         artist = Artist(renditions, library, storage, Renderer())
         keeper = Housekeeper(countdowns, library)
         for job in (*sweeper.jobs(), *artist.jobs(), *keeper.jobs(), blending.job()):

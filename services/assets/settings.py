@@ -7,11 +7,13 @@ from datetime import timedelta
 from pydantic import Field, SecretStr
 
 from chassis.settings import ServiceSettings
+from services.assets.jobs import WRITING
 
 
 class Settings(ServiceSettings):
     """`s3_url`: where storage is, also for people; `examined`, `drawn`: files looked at, drawn at a time;
-    `idle_days`: after how long what is in no pack and not used is removed."""
+    `idle_days`: after how long what is in no pack and not used is removed; `writing`: how long a write to
+    storage may take, before its writer counts as dead."""
 
     s3_url: str
     s3_quarantine: str = "crafiq-quarantine"
@@ -21,6 +23,7 @@ class Settings(ServiceSettings):
     s3_secret_key: SecretStr
     examined: int = 2
     drawn: int = 1
+    writing: timedelta = WRITING
     # Not less than there has to be for two notices and the time between them.
     idle_days: int = Field(default=180, ge=60)
 

@@ -96,6 +96,8 @@ def _listener(name: str, address: Json, manager: Json, tls: Json | None = None) 
     return {
         "name": name,
         "address": address,
+        # A port that is taken is an error: another platform's gateway would get every other connection.
+        "enable_reuse_port": False,
         "per_connection_buffer_limit_bytes": 1_048_576,
         "filter_chains": [chain],
     }

@@ -76,6 +76,8 @@ async def _feed(process: Process, content: AsyncGenerator[bytes, None]) -> None:
     assert process.stdin is not None
     async with aclosing(content):
         async for part in content:
+            if process.stdin.is_closing():  # what uvloop says to a write then is no OSError
+                return
             try:
                 process.stdin.write(part)
                 await process.stdin.drain()

@@ -3,6 +3,6 @@
 from services.assets.jobs.blending import Blending, shuffled
 from services.assets.jobs.housekeeping import Housekeeper
 from services.assets.jobs.rendering import Artist
-from services.assets.jobs.sweeping import Sweeper
+from services.assets.jobs.sweeping import WRITING, Sweeper
 
-__all__ = ["Artist", "Blending", "Housekeeper", "Sweeper", "shuffled"]
+__all__ = ["WRITING", "Artist", "Blending", "Housekeeper", "Sweeper", "shuffled"]

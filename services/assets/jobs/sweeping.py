@@ -11,7 +11,10 @@ from services.assets.domain.rows import UPLOAD_OPEN, UPLOAD_REMEMBERED
 from services.assets.repository import Library, Publications, Uploads
 
 WRITING = timedelta(minutes=3)
-"""An object that no asset has by then was left by a process that died between writing and commit."""
+"""An object that no asset has by then was left by a process that died between writing and commit.
+
+An erasure waits for it: what may still be written has to be gone before a receipt says so.
+"""
 BATCH = 1000
 
 
@@ -19,14 +22,20 @@ class Sweeper:
     """Ends uploads that nobody completed and removes objects that no row wants."""
 
     def __init__(
-        self, uploads: Uploads, library: Library, publications: Publications, storage: Storage, clock: Clock
+        self,
+        uploads: Uploads,
+        library: Library,
+        publications: Publications,
+        storage: Storage,
+        clock: Clock,
+        writing: timedelta = WRITING,
     ) -> None:
         self._uploads, self._library, self._publications = uploads, library, publications
-        self._storage, self._clock = storage, clock
+        self._storage, self._clock, self._writing = storage, clock, writing
 
     def jobs(self) -> list[Job]:
         """The sweeps, each every half a minute."""
-        every = timedelta(seconds=30)
+        every = self._writing / 6
         return [
             Job("quarantine", every, self.sweep_quarantine),
             Job("library", every, self.sweep_library),
@@ -48,12 +57,12 @@ class Sweeper:
 
     async def sweep_library(self) -> None:
         """Remove objects that lost their asset, or never had one."""
-        while keys := await self._library.loose(self._clock.now() - WRITING, BATCH):
+        while keys := await self._library.loose(self._clock.now() - self._writing, BATCH):
             await self._storage.remove(keys)
             await self._library.forget(keys)
 
     async def sweep_public(self) -> None:
         """Remove public bytes that never became a publication; what is one stays."""
-        if abandoned := await self._publications.abandoned(self._clock.now() - WRITING):
+        if abandoned := await self._publications.abandoned(self._clock.now() - self._writing):
             await self._storage.unpublish(abandoned)
             await self._publications.forget(abandoned)

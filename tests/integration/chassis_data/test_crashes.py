@@ -78,5 +78,18 @@ async def test_it_is_handled_once_even_if_the_bus_has_forgotten_that_it_came_bef
     assert await tally(sql, event.session) == 1
 
 
+async def test_what_a_killed_process_had_in_hand_comes_to_another_within_seconds(
+    database_url: str, db: Database, bus_server: Bus, bus: Client, sql: asyncpg.Connection, account: UUID
+) -> None:
+    await announce(db, event := revoked(account))
+    assert await Relay(db, bus).flush() == 1
+    async with killed_after("taken", "handle", database_url, bus_server, account):
+        assert await tally(sql, event.session) == 0
+    async with consuming(db, bus, counting):
+        await eventually(lambda: tally(sql, event.session), timeout=10)
+        await eventually(lambda: settled(bus), timeout=10)
+    assert await tally(sql, event.session) == 1
+
+
 async def _one(relay: Relay) -> bool:
     return await relay.flush() == 1

@@ -1,6 +1,6 @@
 """A process to be killed: does one thing, says so on its standard output, and waits for the end.
 
-python -m tests.integration.chassis_data.victim commit|publish DATABASE NATS ACCOUNT
+python -m tests.integration.chassis_data.victim commit|publish|handle DATABASE NATS ACCOUNT
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
+from crafiq.identity.v1.events_pb2 import SessionRevoked
+
 from chassis import events
 from chassis.clock import Clock
+from chassis.consumers import Consumers, Subscription
 from chassis.db import Database
 from chassis.relay import Relay
 from tests.integration.chassis_data.test_relay import revoked
@@ -41,6 +44,9 @@ async def main(what: str, database: str, bus_url: str, account: UUID) -> None:
                 tx.emit(revoked(account, "of a victim"))
             await wait_for_the_end("committed")
         bus = await events.connect(bus_url, "library", "", None)
+        if what == "handle":
+            subscription = Subscription("identity", SessionRevoked, lambda *_: wait_for_the_end("taken"))
+            await Consumers("library", db, bus, [subscription]).run()
         await Interrupted(db, bus).flush()
 
 

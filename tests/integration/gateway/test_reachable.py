@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,3 +207,10 @@ def test_the_hidden_messages_are_not_even_named(gateway: Gateway) -> None:
     assert identity_pb2.DESCRIPTOR.services_by_name["IdentityService"].methods_by_name[
         "BatchGetPublicProfiles"
     ]
+
+
+def test_nobody_else_is_given_a_share_of_its_connections(gateway: Gateway) -> None:
+    with socket.socket() as another:
+        another.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        with pytest.raises(OSError, match="Address already in use"):
+            another.bind(("127.0.0.1", gateway.port))

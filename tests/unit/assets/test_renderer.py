@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from PIL import Image
 
 from services.assets.adapters import drawing
@@ -183,6 +184,18 @@ async def test_a_process_that_dies_or_hangs_is_a_try_that_failed(number: signal.
     with pytest.raises(RenderingFailed):
         await Renderer(seconds=2).draw("image/png", kills_it())
     assert not artists()
+
+
+def test_a_process_that_died_before_the_file_came_is_a_try_that_failed() -> None:
+    async def late() -> AsyncGenerator[bytes, None]:
+        (process,) = await eventually(artists)
+        os.kill(process, signal.SIGKILL)
+        await eventually(lambda: not artists())
+        await asyncio.sleep(0.1)  # the loop has heard of it: there is nothing to write to any more
+        yield b"x"
+
+    with pytest.raises(RenderingFailed, match="-9"):
+        uvloop.run(Renderer().draw("text/plain", late()))  # the loop that services run on
 
 
 async def test_a_process_goes_when_nobody_waits_for_it_any_more() -> None:
