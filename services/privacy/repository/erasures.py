@@ -11,7 +11,7 @@ from sqlalchemy import DateTime, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
-from chassis.db import Database, Queries, Statement, Transaction, scalar
+from chassis.db import Database, Statement, Transaction, scalar
 from promises.erasing import Wanted
 from services.privacy.domain import Case, HolderCase, Plan, ReceiptKey, Scrub
 from services.privacy.domain.erasures import MOMENT
@@ -19,9 +19,24 @@ from services.privacy.domain.plans import PLAN_LIVES
 
 CASE = Statement(select(Case).where(col(Case.id) == bindparam("erasure")), Case)
 CASE_LOCKED = Statement(select(Case).where(col(Case.id) == bindparam("erasure")).with_for_update(), Case)
-HOLDERS = Statement(
-    select(HolderCase).where(col(HolderCase.erasure) == bindparam("case")).order_by(col(HolderCase.holder)),
+_HOLDERS = (
+    select(HolderCase).where(col(HolderCase.erasure) == bindparam("case")).order_by(col(HolderCase.holder))
+)
+HOLDERS = Statement(_HOLDERS, HolderCase)
+HOLDERS_LOCKED = Statement(_HOLDERS.with_for_update(), HolderCase)
+HOLDER_LOCKED = Statement(
+    select(HolderCase)
+    .where(col(HolderCase.erasure) == bindparam("case"), col(HolderCase.holder) == bindparam("name"))
+    .with_for_update(),
     HolderCase,
+)
+# Those who watch hear of it; counted are those that have not answered.
+TOUCH = Statement(
+    text(
+        "UPDATE erasure_cases SET revision = revision + 1 WHERE id = :erasure AND state = 'ERASING' RETURNING"
+        " (SELECT count(*) FROM erasure_holders WHERE erasure = :erasure AND state = 'WAITING')"
+    ),
+    scalar,
 )
 # Somebody looks at them now; should they die, somebody else does when the lease is over.
 CLAIM = Statement(
@@ -31,7 +46,6 @@ CLAIM = Statement(
     ),
     scalar,
 )
-RENEW = Statement(text("UPDATE erasure_cases SET due = :until WHERE id = :erasure AND state = 'ERASING'"))
 OVERDUE = Statement(
     text("SELECT count(*) FROM erasure_cases WHERE state = 'ERASING' AND deleted_at < :before"), scalar
 )
@@ -73,19 +87,20 @@ KEEP_KEY = Statement(
 
 
 class Open:
-    """A case that is locked until the block ends, with its holders: they change under its lock only."""
+    """A case that is locked until the block ends, with its holders."""
 
     def __init__(self, tx: Transaction, case: Case, holders: list[HolderCase]) -> None:
         self._tx, self.case, self.holders = tx, case, holders
-        self._shown = [each.shown for each in holders]
+        self._before = [(each.shown, each.model_dump()) for each in holders]
 
     async def save(self) -> None:
-        """Write all of it; those who watch hear of what changed in a holder."""
-        pairs = zip(self.holders, self._shown, strict=True)
-        self.case.revision += any(each.shown != shown for each, shown in pairs)
+        """Write what has changed; those who watch hear of what changed in a holder."""
+        pairs = list(zip(self.holders, self._before, strict=True))
+        self.case.revision += any(each.shown != shown for each, (shown, _) in pairs)
         await self._tx.update(self.case)
-        for holder in self.holders:
-            await self._tx.update(holder)
+        for holder, (_, before) in pairs:
+            if holder.model_dump() != before:
+                await self._tx.update(holder)
 
 
 class Erasures:
@@ -113,9 +128,9 @@ class Erasures:
         """A case."""
         return await self.db.first(CASE, erasure=erasure)
 
-    async def holders(self, erasure: UUID, on: Queries | None = None) -> list[HolderCase]:
+    async def holders(self, erasure: UUID) -> list[HolderCase]:
         """Its holders."""
-        return await (on or self.db).all(HOLDERS, case=erasure)
+        return await self.db.all(HOLDERS, case=erasure)
 
     async def revision(self, erasure: UUID) -> int | None:
         """Which of its changes is the latest."""
@@ -132,16 +147,15 @@ class Erasures:
 
     async def _open(self, tx: Transaction, erasure: UUID) -> Open | None:
         case = await tx.first(CASE_LOCKED, erasure=erasure)
-        return None if case is None else Open(tx, case, await self.holders(erasure, tx))
+        return None if case is None else Open(tx, case, await tx.all(HOLDERS_LOCKED, case=erasure))
 
     async def begin(self, tx: Transaction, wanted: Wanted, holders: Sequence[str]) -> None:
         """The account is gone; of a case that is not known here (any more), nobody knows the secret."""
-        now = self.db.clock.now()
-        async with self.locked(wanted.erasure, tx) as held:
-            if held is not None:
-                held.case.begin(wanted.deleted_at, now)
-                await held.save()
-                return
+        now, case = self.db.clock.now(), await tx.first(CASE_LOCKED, erasure=wanted.erasure)
+        if case is not None:
+            case.begin(wanted.deleted_at, now)
+            await tx.update(case)
+            return
         await tx.insert(Case.from_ledger(wanted.erasure, wanted.account, wanted.deleted_at, now))
         for holder in holders:
             await tx.insert(HolderCase.told(wanted.erasure, holder, [], now))
@@ -174,12 +188,18 @@ class Erasures:
             await self.db.execute(KEEP_KEY, id_=key.kid, public=key.jwk, at=key.since)
 
     async def answered(self, tx: Transaction, erasure: UUID, holder: str) -> bool:
-        """A holder says that it is done; False if there is no such case."""
-        async with self.locked(erasure, tx) as held:
-            if held is None:
-                return False
-            for each in held.holders:
-                if each.holder == holder:
-                    each.answer(self.db.clock.now())
-            await held.save()
+        """A holder says that it is done; False if there is no such case.
+
+        The case is not locked for it: one transaction hears of many cases, and those of other holders in
+        another order.
+        """
+        held = await tx.first(HOLDER_LOCKED, case=erasure, name=holder)
+        if held is None:
+            return False
+        held.answer(self.db.clock.now())
+        await tx.update(held)
         return True
+
+    async def touch(self, erasure: UUID) -> int | None:
+        """Say that a holder changed; how many have not answered yet, None if the case is not under way."""
+        return await self.db.first(TOUCH, erasure=erasure)
