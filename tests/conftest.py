@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from deploy.local.infra import Infra
 from deploy.local.settings import LauncherSettings
 from tests.outcomes import RESULTS, Outcomes
-from tests.running import platform
+from tests.running import platform, servers
 
 __all__ = ["infra", "platform"]
 
@@ -28,10 +25,5 @@ async def infra() -> AsyncIterator[Infra]:
 
     They live as long as the run; should the run be killed, the kernel ends them.
     """
-    folder = Path(tempfile.mkdtemp(prefix="crafiq-test-"))
-    try:
-        async with Infra(folder) as infra:
-            yield infra
-            await infra.fleet.kill()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    async with servers() as started:
+        yield started

@@ -1,20 +1,24 @@
-"""One whole platform for all tests that want one: the very processes that `make up` starts."""
+"""Servers for tests, and one whole platform for all that want one: the processes that `make up` starts."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
+
+from deploy.local.infra import Infra
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_SECONDS, STOPPED_SECONDS = 60, 30
@@ -82,3 +86,15 @@ def _wait_until_ready(state: Path, process: subprocess.Popen[bytes]) -> dict[str
         except subprocess.TimeoutExpired:
             continue
     raise AssertionError(f"Not ready after {READY_SECONDS} s:\n{(state / 'up.log').read_text()[-4000:]}")
+
+
+@asynccontextmanager
+async def servers() -> AsyncIterator[Infra]:
+    """PostgreSQL, NATS and S3, in a folder of their own that goes with them."""
+    folder = Path(tempfile.mkdtemp(prefix="crafiq-test-"))
+    try:
+        async with Infra(folder) as infra:
+            yield infra
+            await infra.fleet.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

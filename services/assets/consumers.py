@@ -12,6 +12,7 @@ from crafiq.promises.v1.promises_pb2 import ERASED_NOW
 
 from chassis.consumers import Subscription
 from chassis.db import Transaction
+from chassis.errors import Unavailable
 from chassis.events import account_of
 from promises import subjects
 from promises.erasing import Beyond, Wanted
@@ -40,6 +41,12 @@ class Consumers:
             await training.decided(tx, account_of(event), event.change, objects=not event.granted)
 
 
+class BeingWritten(Unavailable):
+    """Bytes of somebody who was erased are under way to storage, or were when their writer died."""
+
+    sentence = "Somebody is still writing; what they write is removed."
+
+
 class Objects(Beyond):
     """The bytes of a person, in the library and in quarantine; what is public stays."""
 
@@ -47,14 +54,20 @@ class Objects(Beyond):
         self._library, self._storage = library, storage
 
     async def remove(self, wanted: Wanted) -> None:
-        """Remove what storage finds on their shelf, whatever rows said. Raises StorageUnavailable."""
+        """Remove what storage finds on their shelf, whatever rows said.
+
+        Raises StorageUnavailable, and BeingWritten as long as somebody may still put something there.
+        """
         await self._storage.remove(await self._storage.shelved(wanted.account))
         await self._storage.discard(await self._storage.quarantined(wanted.account))
         await self._library.forget_shelf(wanted.account)
+        if await self._library.being_written(wanted.account):
+            raise BeingWritten
 
-    async def found(self, account: UUID, _erasure: UUID | None) -> list[Share]:
-        """What storage finds there."""
+    async def found(self, account: UUID, erasure: UUID | None) -> list[Share]:
+        """What storage finds there, and, after an erasure, what may come to be there."""
         shelved, quarantined = await asyncio.gather(
             self._storage.shelved(account), self._storage.quarantined(account)
         )
-        return [Share("MEDIA", ERASED_NOW, len(shelved) + len(quarantined))]
+        written = await self._library.being_written(account) if erasure else 0
+        return [Share("MEDIA", ERASED_NOW, len(shelved) + len(quarantined) + written)]

@@ -9,6 +9,8 @@ import importlib
 from pathlib import Path
 
 import pytest
+from crafiq.assets.v1 import events_pb2 as assets
+from crafiq.billing.v1 import events_pb2 as billing
 from crafiq.generation.v1 import events_pb2 as generation
 from crafiq.identity.v1 import events_pb2 as identity
 from crafiq.privacy.v1 import events_pb2 as privacy
@@ -26,6 +28,10 @@ JOB, JOB_BYTES = (
     "generations/0190a7a1-0000-7000-8000-000000000002",
     b"\x12\x30generations/0190a7a1-0000-7000-8000-000000000002",
 )
+ERASURE, ERASURE_BYTES = (
+    "erasures/0190a7a1-0000-7000-8000-000000000004",
+    b"\x12\x2derasures/0190a7a1-0000-7000-8000-000000000004",
+)
 
 # Each version of each event, the newest last, every field of it set; and its bytes.
 GOLDEN: list[tuple[Message, bytes]] = [
@@ -39,13 +45,33 @@ GOLDEN: list[tuple[Message, bytes]] = [
         ACCOUNT_BYTES + b"\x12\x0a2025-11-01\x1a\x072025-12\x22\x08\x08\x80\xf2\xd6\xca\x06\x10\x05",
     ),
     (
+        identity.AccountVerified(
+            account=ACCOUNT,
+            policy_version="2025-11-01",
+            terms_version="2025-12",
+            accepted_at=Timestamp(seconds=1_767_225_600, nanos=5),
+            returning=True,
+        ),
+        ACCOUNT_BYTES + b"\x12\x0a2025-11-01\x1a\x072025-12\x22\x08\x08\x80\xf2\xd6\xca\x06\x10\x05\x28\x01",
+    ),
+    (
         identity.SessionRevoked(account=ACCOUNT, session="sessions/0190a7a1-0000-7000-8000-000000000003"),
         ACCOUNT_BYTES + b"\x12\x2dsessions/0190a7a1-0000-7000-8000-000000000003",
     ),
     (
-        identity.AccountDeleted(account=ACCOUNT, erasure="erasures/0190a7a1-0000-7000-8000-000000000004"),
-        ACCOUNT_BYTES + b"\x12\x2derasures/0190a7a1-0000-7000-8000-000000000004",
+        identity.AccountDeleted(account=ACCOUNT, erasure=ERASURE),
+        ACCOUNT_BYTES + ERASURE_BYTES,
     ),
+    (
+        identity.AccountDeleted(
+            account=ACCOUNT, erasure=ERASURE, delete_time=Timestamp(seconds=1_767_225_600, nanos=5)
+        ),
+        ACCOUNT_BYTES + ERASURE_BYTES + b"\x1a\x08\x08\x80\xf2\xd6\xca\x06\x10\x05",
+    ),
+    *[
+        (service.AccountErased(account=ACCOUNT, erasure=ERASURE), ACCOUNT_BYTES + ERASURE_BYTES)
+        for service in (identity, assets, generation, billing, privacy)
+    ],
     (generation.GenerationCreated(account=ACCOUNT, generation=JOB), ACCOUNT_BYTES + JOB_BYTES),
     (
         generation.GenerationSucceeded(account=ACCOUNT, generation=JOB, credits=300),

@@ -132,12 +132,13 @@ class BlobStore:
     def __init__(self, presigner: Presigner) -> None:
         self._presigner = presigner
         timeouts = aiohttp.ClientTimeout(total=None, sock_connect=2, sock_read=10)
+        self._longest = aiohttp.ClientTimeout(total=MINUTE.total_seconds(), sock_connect=2, sock_read=10)
         self._http = aiohttp.ClientSession(timeout=timeouts, auto_decompress=False)
 
     async def put(
         self, bucket: str, key: str, body: bytes, *, content_type: str, sha256: str | None = None
     ) -> None:
-        """Store `body`; raises BlobExists if the key is taken, StorageUnavailable if storage is not there.
+        """Store `body`; raises BlobExists if the key is taken, StorageUnavailable after a minute.
 
         Give `sha256` (hex) if it is known: hashing a megabyte takes the event loop a millisecond.
         """
@@ -149,7 +150,8 @@ class BlobStore:
             sha256=sha256 or hashlib.sha256(body).hexdigest(),
             expires=MINUTE,
         )
-        async with _translated(), self._http.put(url, data=io.BytesIO(body), headers=headers) as answer:
+        sending = self._http.put(url, data=io.BytesIO(body), headers=headers, timeout=self._longest)
+        async with _translated(), sending as answer:
             _check(answer.status)
 
     async def read(self, bucket: str, key: str, *, chunk: int = CHUNK) -> AsyncGenerator[bytes, None]:

@@ -123,5 +123,8 @@ class Copying(Row, table=True):
     __tablename__ = "copying"
 
     publication: UUID = plain("chosen at random", primary_key=True)
+    shelf: str | None = plain(
+        "a hash of the account's number, until the bytes are somebody's or gone", index=True
+    )
     noted_at: datetime = plain("when it was to be written", DateTime(timezone=True), index=True)
     abandoned: bool = plain("whether it came to nothing")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from services.assets.domain.library import Asset, Content
 from services.assets.domain.publications import Licence, Publication
 from services.assets.domain.refusals import AssetNotFound
 from services.assets.domain.renditions import Rendition
-from services.assets.domain.shelves import key_on_shelf
+from services.assets.domain.shelves import key_on_shelf, shelf_of
 from services.assets.repository import Library, Packs, Publications, Renditions, Uploads, Views
 
 LOG = logging.getLogger("crafiq.assets")
@@ -44,15 +45,29 @@ class Desk:
     clock: Clock
     new_id: Callable[[], UUID]
 
-    async def shelve(self, account: UUID, content: Content) -> UUID:
-        """Write bytes of a person into the library; answers their key.
+    @asynccontextmanager
+    async def shelved(self, account: UUID, content: Content) -> AsyncIterator[UUID]:
+        """Bytes of a person that were written into the library, under a key; gone if the block fails.
 
-        The key is noted first, so that what was written and never committed is found and removed.
+        The key is noted first, so that the sweeper finds what was written by whoever died meanwhile.
         """
         key = key_on_shelf(account, self.new_id())
         await self.library.note(key, self.clock.now())
         await self.storage.shelve(key, content)
-        return key
+        try:
+            yield key
+        except BaseException:
+            await self._take_back([key])
+            raise
+
+    async def _take_back(self, keys: Sequence[UUID]) -> None:
+        try:
+            # The block may have committed and not know it.
+            unwanted = await self.library.abandon(keys)
+        except Refusal as refusal:
+            _left_to_the_sweeper(refusal)
+        else:
+            await self.remove(unwanted)
 
     async def discard(self, key: UUID) -> None:
         """Remove bytes from quarantine; should storage not answer, the sweeper does it later."""
@@ -61,19 +76,30 @@ class Desk:
         except Refusal as refusal:
             _left_to_the_sweeper(refusal)
 
-    async def copy(self, asset: Asset, made: Publication) -> list[Rendition]:
-        """Write public bytes; noted first, so that those without a publication are found and removed.
-
-        Answers the renditions that were there and are public now too.
-        """
-        await self.publications.note(made.id, self.clock.now())
+    @asynccontextmanager
+    async def copied(self, asset: Asset, made: Publication) -> AsyncIterator[list[Rendition]]:
+        """Public bytes that were written, and the renditions of the asset among them; as `shelved`."""
+        await self.publications.note(made.id, shelf_of(asset.account), self.clock.now())
         there = await self.renditions.of(asset.id)
         copies = [self.storage.publish(each.object, made.id, each.kind) for each in there]
         try:
             await asyncio.gather(self.storage.publish(asset.object, made.id), *copies)
         except BlobMissing:
             raise AssetNotFound(asset=asset.name) from None
-        return there
+        try:
+            yield there
+        except BaseException:
+            await self.hide(made)
+            raise
+
+    async def hide(self, made: Publication) -> None:
+        """Remove public bytes, unless their publication was committed after all."""
+        try:
+            if unwanted := await self.publications.abandon(made.id):
+                await self.storage.unpublish(unwanted)
+                await self.publications.forget(unwanted)
+        except Refusal as refusal:
+            _left_to_the_sweeper(refusal)
 
     async def kept(self, asset: Asset, key: UUID) -> Asset:
         """The asset; bytes written under `key` go if it has others, because somebody was faster."""

@@ -42,9 +42,10 @@ class Outputs(At):
     ) -> Asset:
         received = await _body(requests, header.size_bytes)
         content = await self._desk.workshop.examine(media, received, header.sha256)
-        key = await self._desk.shelve(delivery.account, content)
-        asset = Asset.made(delivery, self._desk.new_id(), content, key, self._desk.clock.now())
-        return await self._desk.kept(await self._desk.library.store(delivery, asset), key)
+        async with self._desk.shelved(delivery.account, content) as key:
+            asset = Asset.made(delivery, self._desk.new_id(), content, key, self._desk.clock.now())
+            stored = await self._desk.library.store(delivery, asset)
+        return await self._desk.kept(stored, key)
 
 
 async def _header(requests: AsyncIterator[assets_pb2.StoreOutputRequest]) -> Header:

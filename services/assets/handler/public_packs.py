@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import cast
 from uuid import UUID
 
@@ -102,8 +103,6 @@ class PublicPacks(At):
     async def _make_public(self, asset: Asset, attribution: Attribution) -> None:
         desk = self._desk
         made = Publication.of(asset, attribution, desk.licence, desk.new_id(), desk.clock.now())
-        copied = await desk.copy(asset, made)
-        try:
-            await desk.publications.add(made, copied)
-        except AlreadyPublic:  # somebody was faster
-            await desk.publications.abandon(made.id)
+        with suppress(AlreadyPublic):  # somebody was faster
+            async with desk.copied(asset, made) as copied:
+                await desk.publications.add(made, copied)

@@ -9,9 +9,9 @@ from crafiq.assets.v1 import assets_pb2
 
 from chassis import pages
 from chassis.rpc import Call
+from services.assets.domain.library import Asset
 from services.assets.domain.publications import Attribution, Publication
 from services.assets.domain.refusals import ConfirmationNeeded
-from services.assets.domain.renditions import Rendition
 from services.assets.handler import rendering
 from services.assets.handler.desk import At
 from services.assets.repository import FIRST, Shown
@@ -23,7 +23,7 @@ class Publishing(At):
     async def PublishAsset(
         self, request: assets_pb2.PublishAssetRequest, call: Call
     ) -> assets_pb2.Publication:
-        """Copy the bytes, then commit the publication; bytes without one are removed by the sweeper."""
+        """Copy the bytes, then commit the publication; bytes without one are removed."""
         asset = await self._desk.library.get(call.account, rendering.asset_id(request.name))
         if not request.confirm:
             raise ConfirmationNeeded(what=asset.name, licence=self._desk.licence.version)
@@ -31,13 +31,20 @@ class Publishing(At):
         made = Publication.of(
             asset, attribution, self._desk.licence, self._desk.new_id(), self._desk.clock.now()
         )
-        copied: list[Rendition] = []
-        if await self._desk.publications.of_asset(call.account, asset.id) is None:
-            copied = await self._desk.copy(asset, made)
-        published = await self._desk.publications.publish(made, copied, request.request_id, request)
-        if published != made.id:
-            await self._desk.publications.abandon(made.id)
+        published = await self._make_copy(asset, made, request)
         return await self._shown(await self._desk.publications.get(published), call)
+
+    async def _make_copy(
+        self, asset: Asset, made: Publication, request: assets_pb2.PublishAssetRequest
+    ) -> UUID:
+        publications = self._desk.publications
+        if await publications.of_asset(asset.account, asset.id) is not None:
+            return await publications.publish(made, [], request.request_id, request)
+        async with self._desk.copied(asset, made) as copied:
+            published = await publications.publish(made, copied, request.request_id, request)
+        if published != made.id:
+            await self._desk.hide(made)
+        return published
 
     async def ListPublications(
         self, request: assets_pb2.ListPublicationsRequest, call: Call

@@ -50,10 +50,11 @@ class Uploading(At):
             except Refusal as refusal:
                 await self._refuse(upload, refusal)
                 raise
-            key, now = await self._desk.shelve(upload.account, content), self._desk.clock.now()
-        asset = Asset.brought(upload, content, key, now)
-        upload.complete(now)
-        kept = await self._desk.kept(await self._desk.library.take_in(upload, asset), key)
+            async with self._desk.shelved(upload.account, content) as key:
+                asset = Asset.brought(upload, content, key, now := self._desk.clock.now())
+                upload.complete(now)
+                taken = await self._desk.library.take_in(upload, asset)
+        kept = await self._desk.kept(taken, key)
         await self._desk.discard(upload.quarantine)
         return kept
 

@@ -105,7 +105,7 @@ class Artist:
             await self._library.note(row.object, self._renditions.now())
             await self._storage.shelve(row.object, pictures[row.kind])
         if not await self._renditions.keep(work, asset, rows):
-            # Marked by nobody, so they would lie there for ten minutes more.
+            # Marked by nobody, so they would lie there for minutes more.
             keys = [row.object for row in rows]
             await self._storage.remove(keys)
             await self._library.forget(keys)

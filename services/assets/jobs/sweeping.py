@@ -10,7 +10,7 @@ from services.assets.adapters.storage import Storage
 from services.assets.domain.rows import UPLOAD_OPEN, UPLOAD_REMEMBERED
 from services.assets.repository import Library, Publications, Uploads
 
-WRITING = timedelta(minutes=10)
+WRITING = timedelta(minutes=3)
 """An object that no asset has by then was left by a process that died between writing and commit."""
 BATCH = 1000
 

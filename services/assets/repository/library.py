@@ -16,7 +16,7 @@ from services.assets.domain.library import Asset, Delivery, Edge, Origin, Stored
 from services.assets.domain.media import MediaKind
 from services.assets.domain.refusals import AssetNotFound, UploadNotFound
 from services.assets.domain.renditions import Rendering
-from services.assets.domain.shelves import bounds
+from services.assets.domain.shelves import bounds, shelf_of
 from services.assets.domain.uploads import Upload
 from services.assets.repository.uploads import UPLOAD_LOCKED
 
@@ -62,7 +62,21 @@ LOOSE = Statement(
     scalar,
 )
 FORGET = Statement(text("DELETE FROM objects WHERE key = ANY(:keys) AND asset IS NULL"))
-FORGET_SHELF = Statement(text("DELETE FROM objects WHERE key BETWEEN :least AND :greatest AND asset IS NULL"))
+# Marked, so that it is no asset's from now on; it waits for who is about to commit one.
+ABANDON = Statement(
+    text("UPDATE objects SET shelved = TRUE WHERE key = ANY(:keys) AND asset IS NULL RETURNING key"), scalar
+)
+# What is not shelved is being written, or its writer died: it is not forgotten before it is gone.
+FORGET_SHELF = Statement(
+    text("DELETE FROM objects WHERE key BETWEEN :least AND :greatest AND asset IS NULL AND shelved")
+)
+BEING_WRITTEN = Statement(
+    text(
+        "SELECT (SELECT count(*) FROM objects WHERE key BETWEEN :least AND :greatest AND NOT shelved) "
+        "+ (SELECT count(*) FROM copying WHERE shelf = :shelf)"
+    ),
+    scalar,
+)
 # Rows are counted before they cascade: the asset, its lineage, its places in packs, its renditions and
 # that they were to be drawn.
 OF_ASSET = Statement(
@@ -195,7 +209,7 @@ class Library:
     async def _shelve(self, tx: Transaction, asset: Asset) -> None:
         await tx.insert(asset)
         if not await tx.execute(SHELVE, owner=asset.id, object_key=asset.object):
-            raise Contended  # swept away: it took ten minutes to write
+            raise Contended  # swept away: it took too long to write
         await tx.insert(Rendering.of_asset(asset.id, asset.created_at))
 
     async def store(self, delivery: Delivery, asset: Asset) -> Asset:
@@ -220,9 +234,20 @@ class Library:
         return await self._db.all(LOOSE, noted_before=noted_before, most=most)
 
     async def forget_shelf(self, account: UUID) -> None:
-        """The objects of somebody who was erased are gone."""
+        """The objects of somebody who was erased are gone, but for those that are being written."""
         least, greatest = bounds(account)
         await self._db.execute(FORGET_SHELF, least=least, greatest=greatest)
+
+    async def being_written(self, account: UUID) -> int:
+        """How many objects, of the library and public ones, are being written for a person, or may be."""
+        least, greatest = bounds(account)
+        named = {"least": least, "greatest": greatest, "shelf": shelf_of(account)}
+        written: int = await self._db.one(BEING_WRITTEN, **named)
+        return written
+
+    async def abandon(self, keys: Sequence[UUID]) -> list[UUID]:
+        """Those of these objects that no asset has, and none can have from now on."""
+        return await self._db.all(ABANDON, keys=list(keys))
 
     async def forget(self, keys: Sequence[UUID]) -> None:
         """These objects are gone."""

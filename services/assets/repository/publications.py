@@ -72,7 +72,9 @@ ANONYMISE = Statement(
     )
 )
 COPIED = Statement(text("DELETE FROM copying WHERE publication = :publication AND NOT abandoned"))
-ABANDON = Statement(text("UPDATE copying SET abandoned = TRUE WHERE publication = :publication"))
+ABANDON = Statement(
+    text("UPDATE copying SET abandoned = TRUE WHERE publication = :publication RETURNING publication"), scalar
+)
 # Marked before the bytes go: whoever is late with a publication can't commit it any more.
 ABANDONED = Statement(
     text("UPDATE copying SET abandoned = TRUE WHERE abandoned OR noted_at <= :before RETURNING publication"),
@@ -124,9 +126,10 @@ class Publications:
         """What was made public of a person's asset."""
         return await self._db.first(OF_ASSET, asset=asset, owner=account)
 
-    async def note(self, publication: UUID, now: datetime) -> None:
-        """Public bytes are about to be written for this publication."""
-        await self._db.insert(Copying(publication=publication, noted_at=now, abandoned=False))
+    async def note(self, publication: UUID, shelf: str, now: datetime) -> None:
+        """Public bytes are about to be written for this publication, from a shelf."""
+        row = Copying(publication=publication, shelf=shelf, noted_at=now, abandoned=False)
+        await self._db.insert(row)
 
     async def publish(
         self, made: Publication, copied: Sequence[Rendition], request_id: str, request: Message
@@ -161,7 +164,7 @@ class Publications:
         if earlier := await tx.first(OF_ASSET, asset=made.asset, owner=owner):
             raise AlreadyPublic(asset=f"assets/{made.asset}", publication=earlier.name)
         if not await tx.execute(COPIED, publication=made.id):
-            raise Contended  # swept away: it took ten minutes to copy
+            raise Contended  # swept away: it took too long to copy
         await tx.insert(made)
         await tx.insert(Counts(publication=made.id, likes=0, views=0))
         for rendition in copied:
@@ -187,9 +190,9 @@ class Publications:
             raise PublicationNotFound(publication=f"publications/{publication}")
         return await self.get(publication)
 
-    async def abandon(self, publication: UUID) -> None:
-        """These bytes came to nothing: the sweeper removes them."""
-        await self._db.execute(ABANDON, publication=publication)
+    async def abandon(self, publication: UUID) -> list[UUID]:
+        """Its bytes come to nothing from now on, unless it is committed: then the answer is empty."""
+        return await self._db.all(ABANDON, publication=publication)
 
     async def abandoned(self, before: datetime) -> list[UUID]:
         """Of what public bytes came to nothing, or were noted before a time and belong to no publication."""

@@ -287,10 +287,10 @@ async def test_public_bytes_without_a_publication_are_removed(ada: Person, world
     asset = await ada.upload(makers.text(), "text/plain")
     kept = await published(ada, (await ada.upload(makers.text(), "text/plain")).name)
     left = uuid4()
-    await world.desk.publications.note(left, datetime.now(UTC))
+    await world.desk.publications.note(left, "", datetime.now(UTC))
     await world.desk.storage.publish(await world.key_of(asset.name), left)
-    await sweeper(world, timedelta(minutes=9)).sweep_public()
+    await sweeper(world, timedelta(minutes=2)).sweep_public()
     assert f"{left}/original" in public_keys(world)
-    await sweeper(world, timedelta(minutes=11)).sweep_public()
+    await sweeper(world, timedelta(minutes=4)).sweep_public()
     assert f"{left}/original" not in public_keys(world)
     assert digest(await public_bytes(world, kept)) == kept.sha256

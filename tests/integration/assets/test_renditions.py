@@ -307,7 +307,7 @@ async def test_a_service_killed_between_write_and_commit_leaves_the_drawing_to_a
     await world.sql("UPDATE renderings SET due = now() WHERE id = $1", own(asset.name))
     assert await artist.draw_one()
     assert list(urls(await ada.get(asset.name))) == KINDS
-    await sweeper(world, timedelta(minutes=11)).sweep_library()
+    await sweeper(world, timedelta(minutes=4)).sweep_library()
     assert not left & world.keys(LIBRARY)
     assert await objects_of(world, asset.name) <= world.keys(LIBRARY)
 
@@ -414,7 +414,7 @@ async def test_publishing_takes_along_the_renditions_that_are_there(
     assert not await artist.draw_one()
     await deleted(ada, asset.name)
     assert urls(await shown(world, publication.name)) == urls(publication)
-    await sweeper(world, timedelta(minutes=11)).sweep_public()
+    await sweeper(world, timedelta(minutes=4)).sweep_public()
     assert {f"{number}/{kind}" for kind in ("original", *KINDS)} <= public_keys(world)
 
 
@@ -522,11 +522,11 @@ async def test_the_database_refuses_to_change_public_renditions(
 async def test_all_that_lies_under_an_abandoned_publication_is_removed(ada: Person, world: World) -> None:
     asset = await ada.upload(makers.text(), "text/plain")
     left, kept = uuid4(), uuid4()
-    await world.desk.publications.note(left, datetime.now(UTC))
+    await world.desk.publications.note(left, "", datetime.now(UTC))
     for number in (left, kept):
         for kind in ("original", *KINDS):
             await world.desk.storage.publish(await world.key_of(asset.name), number, kind)
-    await sweeper(world, timedelta(minutes=11)).sweep_public()
+    await sweeper(world, timedelta(minutes=4)).sweep_public()
     found = {key for key in public_keys(world) if key.partition("/")[0] in {str(left), str(kept)}}
     assert found == {f"{kept}/{kind}" for kind in ("original", *KINDS)}
 

@@ -197,13 +197,17 @@ class World:
             await channel.close()
         self._channels.clear()
 
-    def stub(self, caller: str, address: str = "") -> Any:
+    def channel(self, caller: str, address: str = "") -> Any:
         """The service as somebody with the certificate of `caller` reaches it."""
         key = caller, address or self.address
         if key not in self._channels:
             opened = open_channel(key[1], self.infra.tls_dir(caller), "assets")
             self._channels[key] = PeerChannel(opened)
-        return assets_pb2_grpc.AssetsServiceStub(self._channels[key])
+        return self._channels[key]
+
+    def stub(self, caller: str, address: str = "") -> Any:
+        """AssetsService there."""
+        return assets_pb2_grpc.AssetsServiceStub(self.channel(caller, address))
 
     async def call(
         self, rpc: str, request: Any, *, caller: str = "gateway", metadata: Any = (), address: str = ""

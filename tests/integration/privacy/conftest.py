@@ -17,7 +17,9 @@ from chassis.service import Service
 from deploy.local.infra import Infra
 from services.privacy.__main__ import Settings, compose
 from services.privacy.adapters import ReceiptKeys
+from services.privacy.consumers import Consumers
 from services.privacy.domain import Row
+from services.privacy.repository import Acceptances, Documents, Erasures
 from tests.integration.in_process import Neighbours, in_process, settings_for
 from tests.support import Announced, signing_key
 
@@ -59,6 +61,12 @@ async def sql(privacy: Neighbours) -> AsyncIterator[Sql]:
     connection = await asyncpg.connect(privacy.infra.postgres.dsn("privacy"))
     yield connection
     await connection.close()
+
+
+def listening(privacy: Neighbours) -> Consumers:
+    """What it listens with, for who tells it something without the bus."""
+    db = privacy.service.db
+    return Consumers(Documents(db), Acceptances(db), Erasures(db), privacy.service.new_id, lambda _: None)
 
 
 def verified(account: UUID, policy: str = VERSION, terms: str = VERSION) -> events_pb2.AccountVerified:

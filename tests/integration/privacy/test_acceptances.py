@@ -16,9 +16,8 @@ from chassis.deadletters import dead_letters
 from services.privacy.adapters import DOCUMENTS
 from services.privacy.consumers import Consumers
 from services.privacy.domain import PairUnknown
-from services.privacy.repository import Acceptances, Documents
 from tests.integration.in_process import Neighbours
-from tests.integration.privacy.conftest import ACCEPTED_AT, VERSION, Sql, verified
+from tests.integration.privacy.conftest import ACCEPTED_AT, VERSION, Sql, listening, verified
 from tests.support import eventually
 
 ASKED = privacy_pb2.ListAcceptancesRequest()
@@ -27,8 +26,7 @@ ASKED = privacy_pb2.ListAcceptancesRequest()
 @pytest.fixture
 def consumers(privacy: Neighbours) -> Consumers:
     """What listens."""
-    db = privacy.service.db
-    return Consumers(Documents(db), Acceptances(db), uuid4)
+    return listening(privacy)
 
 
 async def tell(privacy: Neighbours, consumers: Consumers, account: UUID) -> None:

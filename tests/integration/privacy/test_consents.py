@@ -15,10 +15,8 @@ from crafiq.privacy.v1 import events_pb2, privacy_pb2
 from crafiq.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
 
 from chassis.rpc import refusal_from
-from services.privacy.consumers import Consumers
-from services.privacy.repository import Acceptances, Documents
 from tests.integration.in_process import Neighbours
-from tests.integration.privacy.conftest import Sql, verified
+from tests.integration.privacy.conftest import Sql, listening, verified
 from tests.support import Announced, FakeClock
 
 MAIL, TRAINING = privacy_pb2.MARKETING_EMAIL, privacy_pb2.PUBLIC_OUTPUT_TRAINING
@@ -53,7 +51,7 @@ async def person(calls: PrivacyServiceStub, privacy: Neighbours) -> Person:
 async def somebody(calls: PrivacyServiceStub, privacy: Neighbours) -> Person:
     db, account = privacy.service.db, uuid4()
     async with db.transaction() as tx:
-        await Consumers(Documents(db), Acceptances(db), uuid4).on_account_verified(tx, verified(account))
+        await listening(privacy).on_account_verified(tx, verified(account))
     return Person(account, calls, privacy)
 
 

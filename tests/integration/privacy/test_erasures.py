@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-import asyncpg
 import grpc.aio
 import nats
 import pytest
@@ -42,6 +40,7 @@ from services.privacy.repository import Erasures
 from tests.integration.in_process import Neighbours, in_process, ledger_of, settings_for
 from tests.integration.privacy.conftest import verified
 from tests.integration.privacy.played import ERASED, OTHERS, STAYS, Played, played
+from tests.running import servers
 from tests.support import FakeClock, calling, eventually, free_port, signing_key
 
 promise = pytest.mark.promise("9-delete-now", "11-erase")
@@ -176,16 +175,19 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
+async def infra() -> AsyncIterator[Infra]:
+    """Servers of their own: what another privacy in this process hears from the bus is lost to this one."""
+    async with servers() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
 async def desk(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    name = f"privacy_{secrets.token_hex(6)}"
-    admin = await asyncpg.connect(infra.postgres.admin_dsn)
-    await admin.execute(f"CREATE DATABASE {name} OWNER privacy")
-    url = re.sub(r"/privacy\?", f"/{name}?", infra.postgres.dsn("privacy"), count=1)
     folder = tmp_path_factory.mktemp("receipts")
     async with played(infra) as holders:
         own = f"127.0.0.1:{free_port()}"  # it asks itself as it asks the others
         told = settings_for(infra, "privacy", privacy=own, **holders.addresses)
-        settings = Settings(**(told | {"database_url": url, "listen": own}))
+        settings = Settings(**(told | {"listen": own}))
         keys = ReceiptKeys(signing_key(folder, "first").parent)
 
         async def wire(service: Service) -> None:
@@ -195,8 +197,6 @@ async def desk(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
             calls = PrivacyServiceStub(await around.channel("gateway"))
             identity = PrivacyServiceStub(await around.channel("identity"))
             yield Desk(around, holders, calls, identity, folder)
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,4 @@
-"""Nothing of a person survives the person, whatever is written at that very moment.
-
-The eraser here is the shape that every service's erasing has: it claims the fence's key, locks the
-subject, leaves a tombstone, nulls what is anonymised, deletes the subject.
-"""
+"""Nothing of a person survives the person, whatever is written at that very moment."""
 
 from __future__ import annotations
 
@@ -20,18 +16,17 @@ from sqlmodel import col
 
 from chassis.db import Contended, Database, Isolation, Request, Statement
 from chassis.errors import SubjectUnknown
-from promises.subjects import begin, fence, tombstoned
-from tests.integration.chassis_data.rows import Work
+from promises.erasing import Erasing, Wanted
+from promises.subjects import begin, tombstoned
+from tests.integration.chassis_data.rows import Row, Work
 from tests.integration.chassis_data.test_relay import revoked
 from tests.integration.chassis_data.test_statements import a_note
 
 WORK = Statement(select(Work).where(col(Work.id) == bindparam("work")), Work)
 RETITLE = Statement(update(Work).where(col(Work.id) == bindparam("work")).values(title=bindparam("new")))
 LIKE = Statement(update(Work).where(col(Work.id) == bindparam("work")).values(likes=col(Work.likes) + 1))
-LOCK = Statement(text("SELECT 1 FROM subjects WHERE account = :account FOR UPDATE"))
-TOMBSTONE = Statement(text("INSERT INTO tombstones VALUES (:account, :at) ON CONFLICT DO NOTHING"))
-ANONYMISE = Statement(text("UPDATE works SET title = NULL WHERE account = :account"))
 DELETE = Statement(text("DELETE FROM subjects WHERE account = :account"))
+ERASING = Erasing(Row.metadata)
 ISOLATIONS: tuple[Isolation, ...] = ("read_committed", "repeatable_read")
 
 both = pytest.mark.parametrize("isolation", ISOLATIONS)
@@ -49,11 +44,7 @@ async def erase(db: Database, account: UUID) -> None:
 
 async def erase_or_collide(db: Database, account: UUID) -> None:
     async with db.transaction() as tx:
-        await tx.claim(fence(account))
-        await tx.first(LOCK, account=account)
-        await tx.execute(TOMBSTONE, account=account, at=db.clock.now())
-        await tx.execute(ANONYMISE, account=account)
-        await tx.execute(DELETE, account=account)
+        await ERASING.erase(tx, Wanted(account, uuid4(), db.clock.now()))
 
 
 async def traces(sql: asyncpg.Connection, account: UUID) -> int:

@@ -8,12 +8,15 @@ import struct
 import wave
 import zlib
 from collections.abc import Sequence
+from functools import cache
 
+import av
 from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 
 SECRET = b"CANARY-7f3e"
 TEXT = SECRET.decode()
 SIZE = (48, 32)
+UPRIGHT = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
@@ -138,24 +141,34 @@ def mp3() -> bytes:
     return front + frame * 5 + SECRET + frame * 5 + back
 
 
-def _crc(data: bytes, bits: int, polynomial: int) -> int:
-    register = 0
-    for byte in data:
-        register ^= byte << (bits - 8)
+@cache
+def _crc_steps(bits: int, polynomial: int) -> list[int]:
+    table = []
+    for value in range(256):
+        register = value << (bits - 8)
         for _ in range(8):
             carry = register >> (bits - 1)
             register = (register << 1 & (1 << bits) - 1) ^ (polynomial if carry else 0)
+        table.append(register)
+    return table
+
+
+def _crc(data: bytes, bits: int, polynomial: int) -> int:
+    table, register = _crc_steps(bits, polynomial), 0
+    for byte in data:
+        register = (register << 8 & (1 << bits) - 1) ^ table[register >> (bits - 8) ^ byte]
     return register
 
 
 def flac_frames(count: int = 3) -> bytes:
     """Frames of 192 samples of one channel, all the same (RFC 9639, 9.2.4)."""
-    frames = b""
+    frames = bytearray()
     for number in range(count):
-        head = bytes((0xFF, 0xF8, 0x19, 0x08, number))
+        # Numbers are coded as UTF-8 codes letters.
+        head = b"\xff\xf8\x19\x08" + chr(number).encode("utf-8", "surrogatepass")
         frame = head + bytes((_crc(head, 8, 0x07),)) + b"\x00\x12\x34"
         frames += frame + _crc(frame, 16, 0x8005).to_bytes(2, "big")
-    return frames
+    return bytes(frames)
 
 
 def flac() -> bytes:
@@ -181,7 +194,13 @@ def flac() -> bytes:
 
 
 def ogg_page(
-    number: int, flags: int, packets: Sequence[bytes], serial: int = 77, *, open_end: bool = False
+    number: int,
+    flags: int,
+    packets: Sequence[bytes],
+    serial: int = 77,
+    *,
+    open_end: bool = False,
+    position: int = 0,
 ) -> bytes:
     """A page; with `open_end` its last packet goes on on the next."""
     lacing = b""
@@ -192,7 +211,7 @@ def ogg_page(
     head = (
         b"OggS\0"
         + bytes((flags,))
-        + struct.pack("<qIII", 0, serial, number, 0)
+        + struct.pack("<qIII", position, serial, number, 0)
         + bytes((len(lacing),))
         + lacing
     )
@@ -220,11 +239,31 @@ def opus() -> bytes:
     return b"".join(pages) + SECRET
 
 
+@cache
+def vorbis_headers() -> tuple[bytes, bytes, bytes]:
+    """An encoder's headers, with a maker and an artist in the second, and something behind the third."""
+    encoder = av.CodecContext.create("vorbis", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = 48_000, "stereo", "fltp"
+    encoder.options = {"strict": "experimental"}
+    encoder.open()
+    private = bytes(encoder.extradata or b"")
+    start = private.index(b"\x01vorbis")
+    setup = private.index(b"\x05vorbis")
+    comments = ogg_comments(b"\x03vorbis", b"\x01") + SECRET
+    return private[start : start + 30], comments, private[setup:] + SECRET
+
+
 def vorbis() -> bytes:
-    """Ogg Vorbis, its comment and setup headers on one page."""
-    headers = [ogg_comments(b"\x03vorbis", b"\x01"), b"\x05vorbis" + bytes(300)]
-    first = ogg_page(0, 2, [b"\x01vorbis" + bytes(23)])
-    return first + ogg_page(1, 0, headers) + ogg_page(2, 4, [b"\0" * 40])
+    """Ogg Vorbis, with comments that fill more than a page."""
+    first, comments, setup = vorbis_headers()
+    comments += SECRET * 100
+    pages = [
+        ogg_page(0, 2, [first]),
+        ogg_page(1, 0, [comments[:510]], open_end=True),
+        ogg_page(2, 1, [comments[510:], setup]),
+        ogg_page(3, 4, [b"\0" * 40]),
+    ]
+    return b"".join(pages)
 
 
 def box(kind: bytes, *parts: bytes) -> bytes:
@@ -246,25 +285,36 @@ def mp4_track(handler: bytes, sizes: Sequence[int], offset: int, *, entry: bytes
     )  # fmt: skip
     data = box(b"dinf", box(b"dref", bytes(4), struct.pack(">I", 1), box(b"url ", b"\0\0\0\1")))
     media = box(
-        b"mdia", box(b"mdhd", bytes(4), b"WHEN" * 2, bytes(16)),
+        b"mdia", box(b"mdhd", bytes(4), b"WHEN" * 2, struct.pack(">III", 1000, 3, 0)),
         box(b"hdlr", bytes(8), handler, bytes(12), SECRET),
         box(b"minf", box(b"vmhd", bytes(12)), data, table),
     )  # fmt: skip
-    return box(b"trak", box(b"tkhd", bytes(4), b"WHEN" * 2, bytes(76)), media, box(b"udta", SECRET))
+    head = struct.pack(">IIII", 1, 0, 1000, 0) + bytes(12) + UPRIGHT + bytes(8)
+    return box(b"trak", box(b"tkhd", bytes(4), b"WHEN" * 2, head), media, box(b"udta", SECRET))
 
 
 def mp4(*, gap: bytes = SECRET) -> bytes:
     """MP4 with pictures, sound, where the camera was, tags, and bytes that nothing refers to."""
+    sets = b"\x01\x42\xc0\x1e\xff\xe1" + b"\0\x04\x67\x42\xc0\x1e" + b"\1\0\x04\x68\xce\x3c\x80"
     entry = box(
-        b"avc1", bytes(24), struct.pack(">HH", 640, 360), bytes(14), SECRET.ljust(32, b"\0"), bytes(4)
-    )
+        b"avc1", bytes(24), struct.pack(">HH", 640, 360), bytes(14), SECRET.ljust(32, b"\0"), bytes(4),
+        box(b"avcC", sets, SECRET), box(b"uuid", SECRET.ljust(24)),
+        box(b"pasp", struct.pack(">II", 1, 1), SECRET),
+    )  # fmt: skip
+    decoder = b"\x04\x11\x40\x15" + bytes(11) + b"\x05\x02\x12\x10"
+    sound = box(
+        b"mp4a", bytes(16), struct.pack(">HHII", 2, 16, 0, 44_100 << 16),
+        box(b"esds", bytes(4), b"\x03" + bytes((len(decoder) + 3,)) + bytes(3) + decoder, SECRET),
+        box(b"udta", SECRET),
+    )  # fmt: skip
     head = box(b"ftyp", b"isom\0\0\2\0isommp42")
 
     def movie(at: int) -> bytes:
         return box(
-            b"moov", box(b"mvhd", bytes(4), b"WHEN" * 2, bytes(88)),
+            b"moov",
+            box(b"mvhd", bytes(4), b"WHEN" * 2, struct.pack(">II", 1000, 3), bytes(16), UPRIGHT, bytes(28)),
             mp4_track(b"vide", [5, 6], at, entry=entry),
-            mp4_track(b"soun", [7], at + 11, entry=box(b"mp4a", bytes(28))),
+            mp4_track(b"soun", [7], at + 11, entry=sound),
             mp4_track(b"meta", [len(SECRET)], at + 18, entry=box(b"gpmd", bytes(8))),
             box(b"udta", box(b"meta", SECRET)), box(b"uuid", SECRET.ljust(32)),
         )  # fmt: skip
@@ -295,7 +345,7 @@ def webm(*, live: bool = False) -> bytes:
         element(0x4D80, SECRET), element(0x5741, SECRET),
     )  # fmt: skip
     video = element(0xE0, element(0xB0, b"\x02\x80"), element(0xBA, b"\x01\x68"))
-    packets = (b"\x01vorbis" + bytes(23), ogg_comments(b"\x03vorbis", b"\x01"), b"\x05vorbis")
+    packets = vorbis_headers()
     private = bytes((2, len(packets[0]), len(packets[1]))) + b"".join(packets)
     tracks = element(
         0x1654AE6B,

@@ -251,28 +251,27 @@ def test_sound_keeps_its_samples() -> None:
     assert cleaned("flac")[1].endswith(makers.flac_frames())
 
 
-def test_ogg_keeps_its_pages_with_right_checksums() -> None:
+def test_ogg_keeps_its_sound_on_pages_with_right_checksums() -> None:
     _, after = cleaned("opus")
     assert after.endswith(
-        makers.ogg_page(3, 0, [b"\xfc\xff\xfe" * 20, b"\xfc\xff\xfe" * 100])
-        + makers.ogg_page(4, 4, [b"\xfc\xff\xfe"])
+        makers.ogg_page(2, 0, [b"\xfc\xff\xfe" * 20, b"\xfc\xff\xfe" * 100], serial=1)
+        + makers.ogg_page(3, 4, [b"\xfc\xff\xfe"], serial=1)
     )
-    assert b"OpusTags" + bytes(8) in after
+    assert makers.ogg_page(1, 0, [b"OpusTags" + bytes(8)], serial=1) in after
     broken = bytearray(after)
     broken[-1] ^= 1
     with pytest.raises(ContentDamaged):
         clean(TYPES["audio/ogg"], bytes(broken))
 
 
-def test_video_keeps_pictures_and_sound_where_they_were_and_nothing_else() -> None:
-    before, after = cleaned("mp4")
-    assert len(before) == len(after)
-    for kept in (b"PICT1PICT22SOUND33", b"vide", b"soun", b"avc1", b"mp4a"):
-        assert before.index(kept) == after.index(kept)
-    assert b"gpmd" not in after
-    assert b"udta" not in after
-    before, after = cleaned("webm")
-    assert before.index(b"PICTURES") == after.index(b"PICTURES")
+def test_video_keeps_pictures_and_sound_and_nothing_else() -> None:
+    _, after = cleaned("mp4")
+    assert after.endswith(b"mdatPICT1PICT22SOUND33")
+    for kept in (b"vide", b"soun", b"avc1", b"mp4a"):
+        assert after.count(kept) == 1
+    for gone in (b"gpmd", b"udta", b"uuid", b"free"):
+        assert gone not in after
+    _, after = cleaned("webm")
     assert after.count(b"PICTURES") == 2
 
 
@@ -300,7 +299,7 @@ def test_a_model_keeps_what_is_drawn() -> None:
     size = struct.unpack_from("<I", after, 12)[0]
     document, binary = json.loads(after[20 : 20 + size]), after[28 + size :]
     assert document["asset"] == {"version": "2.0"}
-    assert document["nodes"] == [{"mesh": 0, "name": "triangle"}]
+    assert document["nodes"] == [{"mesh": 0}]
     assert document["extensionsUsed"] == ["KHR_materials_unlit"]
     assert binary[:36] == struct.pack("<9f", 0, 0, 0, 1, 0, 0, 0, 1, 0)
     view = document["bufferViews"][1]

@@ -1,99 +1,86 @@
-"""FLAC (RFC 9639): what the stream is, seek table and frames stay; comments, pictures, tags go."""
+"""FLAC (RFC 9639): what the stream is, true seek points and frames stay; comments, pictures, tags go.
+
+Frames have no length: each ends where the next begins, which its number and two checksums prove; the last
+one is read to its end. What follows it goes.
+"""
 
 from __future__ import annotations
 
-import re
+import struct
+from typing import NamedTuple, Self
 
 from services.assets.domain.media.cleaned import Cleaned
 from services.assets.domain.media.cursor import Cursor
+from services.assets.domain.media.flac_frames import Walk
 from services.assets.domain.refusals import ContentDamaged
 
 START = b"fLaC"
+INFO_SIZE = 34
 _STREAM_INFO, _SEEK_TABLE = 0, 3
-_SYNC = re.compile(rb"\xff[\xf8\xf9]", re.DOTALL)
-_LAST_FRAME = 1 << 18  # bytes in which the last frame has to begin
-_ID3V1 = b"TAG", 128
+_POINT = ">QQH"
+_SEEKS_LARGEST = 10_000 * struct.calcsize(_POINT)
+
+
+class StreamInfo(NamedTuple):
+    """What every decoder needs (8.2): samples a block, rate, channels, bits, samples (0: unknown)."""
+
+    shortest: int
+    longest: int
+    rate: int
+    channels: int
+    bits: int
+    samples: int
+
+    @classmethod
+    def read(cls, body: bytes) -> Self:
+        """Raises ContentDamaged if it makes no sense."""
+        shortest, longest, packed = *struct.unpack_from(">HH", body), int.from_bytes(body[10:18])
+        rate, channels, bits = packed >> 44, (packed >> 41 & 7) + 1, (packed >> 36 & 31) + 1
+        if not 16 <= shortest <= longest or not 1 <= rate <= 655_350 or not bits >= 4:
+            raise ContentDamaged(problem="it does not say what it is")
+        return cls(shortest, longest, rate, channels, bits, packed & (1 << 36) - 1)
+
+    def written(self) -> bytes:
+        """Without the sizes of frames and the digest of the sound: zero means unknown."""
+        packed = self.rate << 44 | (self.channels - 1) << 41 | (self.bits - 1) << 36 | self.samples
+        return struct.pack(">HH6x8s16x", self.shortest, self.longest, packed.to_bytes(8))
 
 
 def clean(data: bytes) -> Cleaned:
     """Keep what the sound is made of; raises ContentDamaged."""
-    start = _after_tag(data)
-    cursor = Cursor(data, start, _before_tag(data))
+    cursor = Cursor(data)
     if bytes(cursor.take(4)) != START:
         raise ContentDamaged(problem="it does not begin like FLAC")
-    blocks = _blocks(cursor)
-    frames = cursor.take(cursor.left)
-    if not _SYNC.match(frames) or not _ends_with_frame(bytes(frames[-_LAST_FRAME:])):
-        raise ContentDamaged(problem="its last frame is damaged, or something follows it")
-    return Cleaned((START, *blocks, frames))
+    info, seeks = _blocks(cursor)
+    walk = Walk(data, cursor.at, info.bits)
+    wanted = set(struct.iter_unpack(_POINT, seeks))
+    places = ((frame.sample, frame.at - cursor.at, frame.size) for frame in walk.frames(info.samples))
+    table = b"".join(struct.pack(_POINT, *place) for place in places if place in wanted)
+    blocks = [(_STREAM_INFO, info.written())] + [(_SEEK_TABLE, table)] * bool(table)
+    return Cleaned((START, *_written(blocks), memoryview(data)[cursor.at : walk.end]))
 
 
-def _blocks(cursor: Cursor) -> list[bytes]:
-    """The metadata blocks that stay, the last one marked as such."""
-    kept: list[tuple[int, bytes]] = []
+def _blocks(cursor: Cursor) -> tuple[StreamInfo, bytes]:
+    """What the stream is, and the seek table, if there is one."""
+    info, seeks = None, b""
     more = True
     while more:
         head, size = cursor.number(1), cursor.number(3)
-        more, kind, body = not head & 0x80, head & 0x7F, bytes(cursor.take(size))
-        lawful = (kind == _STREAM_INFO and size == 34) if not kept else kind == _SEEK_TABLE and not size % 18
-        if lawful:
-            kept.append((kind, body))
-    if not kept:
-        raise ContentDamaged(problem="it does not say what it is")
-    last = len(kept) - 1
+        more, kind, body = not head & 0x80, head & 0x7F, cursor.take(size)
+        if info is None:
+            if kind != _STREAM_INFO or size != INFO_SIZE:
+                raise ContentDamaged(problem="it does not say what it is")
+            info = StreamInfo.read(bytes(body))
+        elif kind == _SEEK_TABLE and size <= _SEEKS_LARGEST and not size % struct.calcsize(_POINT):
+            seeks = bytes(body)
+    assert info is not None
+    return info, seeks
+
+
+def _written(blocks: list[tuple[int, bytes]]) -> list[bytes]:
+    """The blocks, the last one marked as such."""
+    last = len(blocks) - 1
     return [
-        bytes((kind | (0x80 if number == last else 0),)) + len(body).to_bytes(3, "big") + body
-        for number, (kind, body) in enumerate(kept)
+        struct.pack(">I", (kind | (0x80 if number == last else 0)) << 24 | len(body)) + body
+        for number, (kind, body) in enumerate(blocks)
     ]
-
-
-def _after_tag(data: bytes) -> int:
-    if not data.startswith(b"ID3") or len(data) < 10:
-        return 0
-    size = 0
-    for digit in data[6:10]:
-        size = size << 7 | digit & 0x7F
-    return min(10 + size, len(data))
-
-
-def _before_tag(data: bytes) -> int:
-    mark, size = _ID3V1
-    return len(data) - size if data[-size:].startswith(mark) else len(data)
-
-
-def _ends_with_frame(tail: bytes) -> bool:
-    """Whether a frame (RFC 9639 section 9) begins in `tail` and ends, checksum and all, where it does."""
-    starts = [found.start() for found in _SYNC.finditer(tail) if _is_header(tail, found.start())]
-    return any(not _crc(tail[start:], 16) for start in reversed(starts[-8:]))
-
-
-def _is_header(tail: bytes, at: int) -> bool:
-    """Whether a frame header with the right checksum is at `at`."""
-    head = tail[at : at + 16]
-    if len(head) < 6:
-        return False
-    first = head[4]
-    # The frame's number is coded as UTF-8 is: leading ones say how many bytes.
-    ones = 8 - (first ^ 0xFF).bit_length()
-    size = 4 + max(ones, 1) + {6: 1, 7: 2}.get(head[2] >> 4, 0) + {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
-    return ones != 1 and ones < 8 and len(head) > size and not _crc(head[: size + 1], 8)
-
-
-def _table(bits: int, polynomial: int) -> list[int]:
-    top, mask, table = 1 << (bits - 1), (1 << bits) - 1, []
-    for value in range(256):
-        register = value << (bits - 8)
-        for _ in range(8):
-            register = (register << 1 ^ (polynomial if register & top else 0)) & mask
-        table.append(register)
-    return table
-
-
-_TABLES = {8: _table(8, 0x07), 16: _table(16, 0x8005)}
-
-
-def _crc(data: bytes, bits: int) -> int:
-    table, register, mask, shift = _TABLES[bits], 0, (1 << bits) - 1, bits - 8
-    for byte in data:
-        register = (register << 8 & mask) ^ table[(register >> shift) ^ byte]
-    return register

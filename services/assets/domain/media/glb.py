@@ -1,45 +1,50 @@
-"""Binary glTF 2.0: the model stays; who made it with what, notes, unknown chunks, and pictures' metadata go.
+"""Binary glTF 2.0: what is drawn stays, its description and its data; pictures inside are cleaned.
 
-Bytes of the binary chunk that nothing refers to become zero. Extensions that are not ratified
-(KHR) or shared by several vendors (EXT) go as well: avatars keep their author's name and address in one.
+Bytes of the binary part that nothing is drawn with become zero. See `gltf` for what of the description stays.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Never
+from collections.abc import Callable
+from typing import Never
 
+from services.assets.domain.media import gltf, regions
 from services.assets.domain.media.cleaned import Cleaned
 from services.assets.domain.media.cursor import Cursor
+from services.assets.domain.media.gltf import Json
+from services.assets.domain.media.regions import Region
 from services.assets.domain.refusals import ContentDamaged, ContentUnsupported
 
 START = b"glTF"
 _JSON, _BIN = 0x4E4F534A, 0x004E4942
 _JSON_LARGEST = 16 * 1024 * 1024
-_NOT_KEPT = frozenset({"KHR_xmp", "KHR_xmp_json_ld"})
-# Their names are names of files; nothing refers to them by name.
-_NAMELESS = ("images", "textures", "buffers", "bufferViews", "accessors", "samplers")
 _PICTURES_MOST = 128
-_KTX2 = b"\xabKTX 20\xbb\r\n\x1a\n"
 
-Json = dict[str, Any]
-CleanPicture = Callable[[bytes], bytes]
-"""Cleans a picture of any type; raises a refusal."""
+CleanPicture = Callable[[bytes], tuple[str, bytes]]
+"""Cleans a picture of any type, and says of which it is; raises a refusal."""
 
 
 def clean(data: bytes, picture: CleanPicture) -> Cleaned:
     """Keep scenes, meshes, materials, animations and their data; raises a refusal."""
     document, binary = _chunks(data)
-    _describe_nothing(document)
-    _extensions(document)
-    _pictures(document, binary, picture)
-    _only_referenced(document, binary)
+    document = gltf.kept(document)
+    _own(document, binary)
+    used = regions.drawn(document, binary)
+    pictures = _pictures(document)
+    _apart(used, list(pictures.values()))
+    drawn = bytearray(len(binary))
+    for region in used:
+        region.copy(binary, drawn)
+    for number, region in pictures.items():
+        kind, content = picture(bytes(binary[region.start : region.end]))
+        _place(document, number, drawn, region, content)
+        for image in document["images"]:
+            if image["bufferView"] == number:
+                image["mimeType"] = kind
     encoded = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
-    parts = [_chunk(_JSON, encoded, b" ")]
-    if binary:
-        parts.append(_chunk(_BIN, bytes(binary), b"\0"))
+    parts = [*_chunk(_JSON, encoded, b" "), *(_chunk(_BIN, drawn, b"\0") if drawn else ())]
     total = 12 + sum(len(part) for part in parts)
     return Cleaned((START + struct.pack("<II", 2, total), *parts))
 
@@ -78,127 +83,56 @@ def _parsed(text: bytes) -> Json:
     return dict(document)
 
 
-def _describe_nothing(document: Json) -> None:
-    document["asset"] = {"version": "2.0"}
-    for name in _NAMELESS:
-        for item in _items(document, name):
-            item.pop("name", None)
-    todo: list[Any] = [document]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, dict):
-            item.pop("extras", None)
-            _ratified(item)
-            todo += item.values()
-        elif isinstance(item, list):
-            todo += item
+def _own(document: Json, binary: bytearray) -> None:
+    """Cut the binary part to the length it is said to have; refuse data that are elsewhere."""
+    buffers = document.get("buffers", [])
+    for number, buffer in enumerate(buffers):
+        filled = buffer.get("extensions", {}).get("EXT_meshopt_compression", {}).get("fallback")
+        if "uri" in buffer or (number and not filled):
+            raise ContentUnsupported(problem="its data are not inside the binary part")
+    size = buffers[0].get("byteLength", 0) if buffers else 0
+    Cursor(binary).take(size)
+    for view in document.get("bufferViews", []):
+        if view.get("buffer") == 0 and regions.span(view).end > size:
+            raise ContentDamaged(problem="it ends too early")
+    del binary[size:]
 
 
-def _ratified(item: Json) -> None:
-    extensions = item.get("extensions")
-    if isinstance(extensions, dict):
-        item["extensions"] = {name: body for name, body in extensions.items() if _kept(name)}
-
-
-def _kept(name: object) -> bool:
-    return isinstance(name, str) and name.startswith(("KHR_", "EXT_")) and name not in _NOT_KEPT
-
-
-def _extensions(document: Json) -> None:
-    required = document.get("extensionsRequired", [])
-    used = document.get("extensionsUsed", [])
-    if not isinstance(required, list) or not isinstance(used, list):
-        raise ContentDamaged(problem="its description makes no sense")
-    if not all(_kept(name) for name in required):
-        raise ContentUnsupported(problem="it needs an extension of glTF that is not KHR or EXT")
-    if used:
-        document["extensionsUsed"] = [name for name in used if _kept(name)]
-
-
-def _items(document: Mapping[str, Any], name: str) -> list[Json]:
-    items = document.get(name, [])
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise ContentDamaged(problem="its description makes no sense")
-    return items
-
-
-def _whole(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ContentDamaged(problem="its description makes no sense")
-    return value
-
-
-def _pictures(document: Json, binary: bytearray, picture: CleanPicture) -> None:
-    """Each is cleaned once, however many images name the same bytes: cleaning is dear, naming is not."""
-    images = _items(document, "images")
+def _pictures(document: Json) -> dict[int, Region]:
+    """The views that are pictures: each once, however many images name it; cleaning is dear, naming not."""
+    images = document.get("images", [])
     if len(images) > _PICTURES_MOST:
         raise ContentUnsupported(problem=f"it has more than {_PICTURES_MOST} pictures")
-    cleaned: set[object] = set()
-    for image in images:
-        view = image.get("bufferView")
-        if "uri" in image or not isinstance(view, int) or view not in cleaned:
-            _image(document, image, binary, picture)
-            cleaned.add(view)
-
-
-def _image(document: Json, image: Json, binary: bytearray, picture: CleanPicture) -> None:
-    if "uri" in image:
+    if any("uri" in image or "bufferView" not in image for image in images):
         raise ContentUnsupported(problem="its pictures are not inside the binary part")
-    views, index = _items(document, "bufferViews"), _whole(image.get("bufferView"))
-    if index >= len(views):
-        raise ContentDamaged(problem="its description makes no sense")
-    view = views[index]
-    start, size = _whole(view.get("byteOffset", 0)), _whole(view.get("byteLength"))
-    content = bytes(Cursor(binary, min(start, len(binary))).take(size))
-    kept = _ktx2(content) if content.startswith(_KTX2) else picture(content)
-    if len(kept) > size:
-        start = len(binary) + -len(binary) % 4
-        binary += bytes(start - len(binary)) + kept
-        _items(document, "buffers")[0]["byteLength"] = len(binary)
-    else:
-        binary[start : start + size] = kept + bytes(size - len(kept))
-    view["byteOffset"], view["byteLength"] = start, len(kept)
+    views = {image["bufferView"] for image in images}
+    return {number: regions.span(regions.item(document, "bufferViews", number)) for number in sorted(views)}
 
 
-def _ktx2(content: bytes) -> bytes:
-    """A compressed texture without its key-value data."""
-    offset, size = struct.unpack_from("<II", content + bytes(80), 56)
-    if not size:
-        return content
-    Cursor(content, min(offset, len(content))).take(size)
-    cut = bytearray(content)
-    cut[offset : offset + size] = bytes(size)
-    cut[56:64] = bytes(8)
-    return bytes(cut)
+def _apart(meshes: set[Region], pictures: list[Region]) -> None:
+    """Refuse pictures that are used as something else as well: that would keep their metadata."""
+    end = picture_end = 0
+    for region, is_picture in sorted(
+        [(region, False) for region in meshes] + [(region, True) for region in pictures]
+    ):
+        if region.start < (end if is_picture else picture_end):
+            raise ContentUnsupported(problem="its pictures overlap with something else")
+        end = max(end, region.end)
+        picture_end = region.end if is_picture else picture_end
 
 
-def _only_referenced(document: Json, binary: bytearray) -> None:
-    """Zero what no view refers to; check that buffers and views lie inside."""
-    for number, buffer in enumerate(_items(document, "buffers")):
-        if "uri" in buffer:
-            raise ContentUnsupported(problem="its data are not inside the binary part")
-        if number == 0:
-            size = _whole(buffer.get("byteLength"))
-            Cursor(binary).take(size)
-            del binary[size:]
-    at = 0
-    for start, size in sorted(_ranges(document)):
-        Cursor(binary, min(start, len(binary))).take(size)
-        if start > at:
-            binary[at:start] = bytes(start - at)
-        at = max(at, start + size)
-    binary[at:] = bytes(len(binary) - at)
+def _place(document: Json, number: int, drawn: bytearray, region: Region, content: bytes) -> None:
+    """Put a picture where it was, or at the end if it has grown."""
+    start = region.start
+    if len(content) > region.size:
+        drawn += bytes(-len(drawn) % 4)
+        start = len(drawn)
+        drawn += bytes(len(content))
+        document["buffers"][0]["byteLength"] = len(drawn)
+    drawn[start : start + len(content)] = content
+    document["bufferViews"][number] = {"buffer": 0, "byteOffset": start, "byteLength": len(content)}
 
 
-def _ranges(document: Json) -> Iterator[tuple[int, int]]:
-    for view in _items(document, "bufferViews"):
-        # Compressed meshes say in an extension where their bytes are; the view itself is then a promise.
-        extensions = view.get("extensions") or {}
-        for place in (view, *(extensions.values() if isinstance(extensions, dict) else ())):
-            if isinstance(place, dict) and place.get("buffer") == 0:
-                yield _whole(place.get("byteOffset", 0)), _whole(place.get("byteLength"))
-
-
-def _chunk(kind: int, content: bytes, padding: bytes) -> bytes:
-    padded = content + padding * (-len(content) % 4)
-    return struct.pack("<II", len(padded), kind) + padded
+def _chunk(kind: int, content: bytes | bytearray, padding: bytes) -> tuple[bytes | bytearray, ...]:
+    filled = padding * (-len(content) % 4)
+    return struct.pack("<II", len(content) + len(filled), kind), content, filled

@@ -1,9 +1,14 @@
-"""MP3 (ISO 11172-3, 13818-3): frames of sound stay; tags before, between and behind them go."""
+"""MP3 (ISO 11172-3, 13818-3): frames of sound stay; tags before, between and behind them go.
+
+A first frame that is no sound but says how long it is (Xing, Info, VBRI) is written anew.
+"""
 
 from __future__ import annotations
 
 import re
+from array import array
 
+from services.assets.domain.media import xing
 from services.assets.domain.media.cleaned import Cleaned
 from services.assets.domain.refusals import ContentDamaged
 
@@ -33,34 +38,51 @@ def frame_size(data: bytes, at: int) -> int:
 
 def begins(data: bytes) -> bool:
     """Whether these bytes are MP3, with a tag before the sound or without."""
-    return data.startswith(_TAG) or _end_of_run(data, 0) > 0
+    return data.startswith(_TAG) or bool(_run(data, 0))
 
 
 def clean(data: bytes) -> Cleaned:
     """Keep the frames; raises ContentDamaged if there are none, or hardly any among other things."""
-    at, misses, parts = _after_tags(data), 0, []
+    at, misses = _after_tags(data), 0
+    sizes, frames = array("I"), bytearray()
     while found := _SYNC.search(data, at):
         start = found.start()
-        end = _end_of_run(data, start)
-        if end:
-            parts.append(memoryview(data)[start:end])
+        run = _run(data, start)
+        if run:
+            at = start + sum(run)
+            frames += data[start:at]
+            sizes += run
         else:
-            misses += 1
+            misses, at = misses + 1, start + 1
         if misses > _MOST_MISSES:
             raise ContentDamaged(problem="most of it is not sound")
-        at = end or start + 1
-    if not parts:
+    if not frames:
         raise ContentDamaged(problem="there is no sound in it")
-    return Cleaned(tuple(parts))
+    _tell_again(frames, sizes)
+    return Cleaned((frames,))
 
 
-def _end_of_run(data: bytes, at: int) -> int:
-    """Where frames that stand one behind the other from `at` on end; 0 if they are too few."""
-    count = 0
-    while (size := frame_size(data, at)) and at + size <= len(data):
+def _tell_again(frames: bytearray, sizes: array[int]) -> None:
+    """Write frames anew that are no sound: the first tells what follows, those of files behind it nothing."""
+    at = 0
+    for size in sizes:
+        frame = bytes(frames[at : at + xing.FARTHEST])
+        if xing.tells(frame):
+            frames[at : at + size] = (
+                xing.silent(frame, size) if at else xing.rebuilt(bytes(frames[:size]), sizes)
+            )
         at += size
-        count += 1
-    return at if count >= _IN_A_ROW else 0
+
+
+def _run(data: bytes, at: int) -> array[int] | None:
+    """The sizes of frames of one rate, one behind the other from `at` on; None if they are too few."""
+    sizes, alike = array("I"), data[at + 1 : at + 3]
+    while (size := frame_size(data, at)) and at + size <= len(data):
+        if (data[at + 1] ^ alike[0]) & 0xFE or (data[at + 2] ^ alike[1]) & 0x0C:
+            break
+        sizes.append(size)
+        at += size
+    return sizes if len(sizes) >= _IN_A_ROW else None
 
 
 def _after_tags(data: bytes) -> int:

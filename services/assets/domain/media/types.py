@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from services.assets.domain.media import flac, gif, glb, jpeg, mp3, mp4, ogg, png, text, wav, webm, webp
+from services.assets.domain.media import flac, gif, glb, jpeg, ktx2, mp3, mp4, ogg, png, text, wav, webm, webp
 from services.assets.domain.media.cleaned import Cleaned
 from services.assets.domain.refusals import (
     ContentDamaged,
@@ -54,11 +54,13 @@ class MediaType:
         return LARGEST[self.kind]
 
 
-def _picture_in_model(content: bytes) -> bytes:
+def _picture_in_model(content: bytes) -> tuple[str, bytes]:
+    if content.startswith(ktx2.START):
+        return "image/ktx2", ktx2.clean(content)
     found = sniff(content)
     if found not in {"image/jpeg", "image/png", "image/webp"}:
         raise ContentDamaged(problem="it has a picture that is none")
-    return TYPES[found].clean(content).content
+    return found, TYPES[found].clean(content).content
 
 
 TYPES = {

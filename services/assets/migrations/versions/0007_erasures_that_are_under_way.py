@@ -20,3 +20,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account"),
     )
     op.create_index(op.f("ix_erasures_due"), "erasures", ["due"], unique=False)
+    op.add_column("copying", sa.Column("shelf", sa.Text(), nullable=True))
+    op.create_index(op.f("ix_copying_shelf"), "copying", ["shelf"], unique=False)
