@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import urllib3
 from minio import Minio
 from minio.sseconfig import Rule, SSEConfig
 
@@ -101,6 +102,13 @@ class Seaweed:
                 client.set_bucket_encryption(bucket, SSEConfig(Rule.new_sse_s3_rule()))
         if LEDGER not in there:
             client.make_bucket(LEDGER, object_lock=True)
+        for bucket in {*BUCKETS, LEDGER} - there:
+            self._grow(bucket)
+
+    def _grow(self, bucket: str) -> None:
+        """Make the file that its objects go into: else the first of them waits 0.2 s for it."""
+        grow = f"http://127.0.0.1:{self._ports['master']}/vol/grow?collection={bucket}&count=1"
+        urllib3.request("POST", grow, timeout=10, retries=False)
 
     def _options(self, origins: Sequence[str]) -> list[str]:
         sockets = self._state.runtime
