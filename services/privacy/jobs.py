@@ -115,10 +115,11 @@ class Caseworker:
 
     async def _listen(self, erasure: UUID, *, ripe: bool) -> None:
         """A holder answered. Most answer at once, and then one look is enough: it waits for them a little."""
-        waiting = await self._erasures.touch(erasure)
-        if waiting == 0 or (waiting is not None and ripe):
+        silent = await self._erasures.silent(erasure)
+        if silent == 0 or (silent is not None and ripe):
             await self.step(erasure)
-        elif waiting is not None:
+        elif silent is not None:
+            await self._erasures.touch(erasure)
             self._ripen(erasure)
 
     def _ripen(self, erasure: UUID) -> None:

@@ -30,14 +30,14 @@ HOLDER_LOCKED = Statement(
     .with_for_update(),
     HolderCase,
 )
-# Those who watch hear of it; counted are those that have not answered.
-TOUCH = Statement(
+SILENT = Statement(
     text(
-        "UPDATE erasure_cases SET revision = revision + 1 WHERE id = :erasure AND state = 'ERASING' RETURNING"
-        " (SELECT count(*) FROM erasure_holders WHERE erasure = :erasure AND state = 'WAITING')"
+        "SELECT (SELECT count(*) FROM erasure_holders WHERE erasure = id AND state = 'WAITING')"
+        " FROM erasure_cases WHERE id = :erasure AND state = 'ERASING'"
     ),
     scalar,
 )
+TOUCH = Statement(text("UPDATE erasure_cases SET revision = revision + 1 WHERE id = :erasure"))
 # Somebody looks at them now; should they die, somebody else does when the lease is over.
 CLAIM = Statement(
     text(
@@ -200,6 +200,10 @@ class Erasures:
         await tx.update(held)
         return True
 
-    async def touch(self, erasure: UUID) -> int | None:
-        """Say that a holder changed; how many have not answered yet, None if the case is not under way."""
-        return await self.db.first(TOUCH, erasure=erasure)
+    async def silent(self, erasure: UUID) -> int | None:
+        """How many holders have not answered yet; None if the case is not under way."""
+        return await self.db.first(SILENT, erasure=erasure)
+
+    async def touch(self, erasure: UUID) -> None:
+        """Those who watch hear that something changed in a holder."""
+        await self.db.execute(TOUCH, erasure=erasure)
