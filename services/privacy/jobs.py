@@ -94,7 +94,7 @@ class Caseworker:
             LOG.warning("cases can't be taken at the moment: %s", type(error).__name__)
 
     def _begin(self) -> None:
-        for erasure in [each for each in (*self._due, *self._news) if each not in self._in_hand]:
+        for erasure in [*self._due, *self._news]:
             if len(self._in_hand) == AT_ONCE:
                 return
             if erasure in self._in_hand:

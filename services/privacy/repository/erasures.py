@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import DateTime, bindparam, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlmodel import col
 
 from chassis.db import Database, Statement, Transaction, scalar
@@ -38,6 +39,18 @@ SILENT = Statement(
     scalar,
 )
 TOUCH = Statement(text("UPDATE erasure_cases SET revision = revision + 1 WHERE id = :erasure"))
+# Rows as JSON, so that those of a case are one statement.
+_ROWS = "jsonb_populate_recordset(CAST(NULL AS erasure_holders), :rows) AS new"
+ADD_HOLDERS = Statement(
+    text(f"INSERT INTO erasure_holders SELECT new.* FROM {_ROWS}").bindparams(bindparam("rows", type_=JSONB))  # noqa: S608  # our own words
+)
+_CHANGING = ("state", '"left"', "vendors", "tries", "cause", "remind_at", "answered_at", "verified_at")
+SAVE_HOLDERS = Statement(
+    text(
+        f"UPDATE erasure_holders AS h SET {', '.join(f'{name} = new.{name}' for name in _CHANGING)}"  # noqa: S608  # our own words
+        f" FROM {_ROWS} WHERE h.erasure = new.erasure AND h.holder = new.holder"
+    ).bindparams(bindparam("rows", type_=JSONB))
+)
 # Somebody looks at them now; should they die, somebody else does when the lease is over.
 CLAIM = Statement(
     text(
@@ -91,16 +104,15 @@ class Open:
 
     def __init__(self, tx: Transaction, case: Case, holders: list[HolderCase]) -> None:
         self._tx, self.case, self.holders = tx, case, holders
-        self._before = [(each.shown, each.model_dump()) for each in holders]
+        self._before = [(each.shown, _json(each)) for each in holders]
 
     async def save(self) -> None:
         """Write what has changed; those who watch hear of what changed in a holder."""
         pairs = list(zip(self.holders, self._before, strict=True))
         self.case.revision += any(each.shown != shown for each, (shown, _) in pairs)
         await self._tx.update(self.case)
-        for holder, (_, before) in pairs:
-            if holder.model_dump() != before:
-                await self._tx.update(holder)
+        if changed := [now for each, (_, before) in pairs if (now := _json(each)) != before]:
+            await self._tx.execute(SAVE_HOLDERS, rows=changed)
 
 
 class Erasures:
@@ -157,8 +169,11 @@ class Erasures:
             await tx.update(case)
             return
         await tx.insert(Case.from_ledger(wanted.erasure, wanted.account, wanted.deleted_at, now))
-        for holder in holders:
-            await tx.insert(HolderCase.told(wanted.erasure, holder, [], now))
+        await self.tell(tx, [HolderCase.told(wanted.erasure, holder, [], now) for holder in holders])
+
+    async def tell(self, tx: Transaction, holders: Sequence[HolderCase]) -> None:
+        """Those who are to answer."""
+        await tx.execute(ADD_HOLDERS, rows=[_json(each) for each in holders])
 
     async def claim(self, most: int, lease: timedelta) -> list[UUID]:
         """Cases that it is time to look at."""
@@ -197,7 +212,7 @@ class Erasures:
         if held is None:
             return False
         held.answer(self.db.clock.now())
-        await tx.update(held)
+        await tx.execute(SAVE_HOLDERS, rows=[_json(held)])
         return True
 
     async def silent(self, erasure: UUID) -> int | None:
@@ -207,3 +222,7 @@ class Erasures:
     async def touch(self, erasure: UUID) -> None:
         """Those who watch hear that something changed in a holder."""
         await self.db.execute(TOUCH, erasure=erasure)
+
+
+def _json(holder: HolderCase) -> dict[str, Any]:
+    return holder.model_dump(mode="json")
