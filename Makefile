@@ -19,7 +19,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 # With it set, every start would compile every import again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup up down status demo test test-full bench check promises proto lock clean
+.PHONY: help setup up down status demo test test-full bench soak check promises proto lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ test-full: check ## the slow tests as well
 
 bench: setup ## measure against the bare libraries, under 3 minutes; prints a table, writes .crafiq/bench.json
 	@$(PY) -m tests.bench
+
+soak: setup ## ten minutes of people who come, make things and leave; prints how much memory each process gains
+	@$(PY) -m tests.bench.soak $(MINUTES)
 
 check: setup ## format, lint, types, import contracts, protos, generated files
 	@echo "== format and lint"
