@@ -19,7 +19,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 # With it set, every start would compile every import again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup up down status demo scrub canary test test-full bench chaos check promises proto lock clean
+.PHONY: help setup up down status demo scrub canary test test-full bench soak chaos check promises proto lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ test-full: check ## the slow tests as well
 
 bench: setup ## measure against the bare libraries, under 3 minutes; prints a table, writes .crafiq/bench.json
 	@$(PY) -m tests.bench
+
+soak: setup ## ten minutes of people who come, make things and leave; prints how much memory each process gains
+	@$(PY) -m tests.bench.soak $(MINUTES)
 
 chaos: setup ## people leave while over 100 processes are killed, about 10 minutes; SEED=7 plays a plan again
 	@$(PY) -m tests.chaos $${SEED:+--seed "$$SEED"} $${ONLY:+--only "$$ONLY"}

@@ -1,8 +1,8 @@
 """The eraser: carries out what was asked for, at once and until it is done, whatever is killed meanwhile.
 
 A row of `erasures` is written where the wish is heard (the event, privacy asking again, the ledger at
-start) and goes when everything is removed, in the commit that announces it. Whoever dies in between
-leaves a row whose time comes.
+start) and goes when everything is removed, in the commit that announces it: that of the rows where
+nothing but rows is held, a later one else. Whoever dies in between leaves a row whose time comes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from chassis.db import Contended, Database, Record, Statement, Transaction
 from chassis.errors import Refusal
 from chassis.events import account_of
 from promises.erasing import Beyond, Erasing, Wanted
-from promises.subjects import tombstoned
 from promises.witnesses import Witnesses
 
 LOG = logging.getLogger("crafiq.eraser")
@@ -41,7 +40,9 @@ COLLISIONS = 20
 _COLUMNS = "account, erasure, deleted_at, rows_gone_at, tries, due, cause"
 ASK = Statement(
     text(
-        f"INSERT INTO erasures ({_COLUMNS}) VALUES (:whose, :erasure, :deleted_at, :gone, 0, :due, '')"  # noqa: S608  # our own columns
+        f"INSERT INTO erasures ({_COLUMNS})"  # noqa: S608  # our own columns
+        " SELECT :whose, :erasure, :deleted_at, CAST(:gone AS timestamptz), 0, :due, ''"
+        " WHERE :again OR NOT EXISTS (SELECT FROM tombstones WHERE account = :whose)"
         " ON CONFLICT (account) DO NOTHING RETURNING account"
     )
 )
@@ -64,7 +65,12 @@ FAILED = Statement(
     text("UPDATE erasures SET tries = tries + 1, due = :due, cause = :cause WHERE account = :whose")
 )
 FINISHED = Statement(text("DELETE FROM erasures WHERE account = :whose RETURNING account"))
-STANDING = Statement(text(f"SELECT {_COLUMNS} FROM erasures WHERE account = :whose"))  # noqa: S608  # our own columns
+STANDING = Statement(
+    text(
+        "SELECT EXISTS (SELECT FROM tombstones WHERE account = :whose) AS entombed, erasures.*"
+        " FROM (VALUES (1)) AS one LEFT JOIN erasures ON account = :whose"
+    )
+)
 
 
 class Turn(NamedTuple):
@@ -80,6 +86,7 @@ class Eraser:
 
     def __init__(self, db: Database, erasing: Erasing, erased: Callable[..., Message]) -> None:
         self._db, self._erasing, self._erased = db, erasing, erased
+        self._remains = any(type(each).remove is not Beyond.remove for each in self.beyond)
         self._in_hand: dict[UUID, asyncio.Task[None]] = {}
         self._waiting: list[Turn] = []
         self._woken = asyncio.Event()
@@ -104,16 +111,17 @@ class Eraser:
 
         `again`: although it was finished here, because something was found.
         """
-        if not again and await tombstoned(tx, wanted.account):
-            return
-        await self._write_down(tx, wanted, gone=False)
+        await self._write_down(tx, wanted, gone=False, again=again)
         if again:
             await tx.execute(HURRY, whose=wanted.account, now=self._db.clock.now())
 
     async def erase(self, tx: Transaction, wanted: Wanted) -> None:
-        """Remove the rows in this transaction; the rest begins with its commit."""
+        """Remove the rows in this transaction; the rest, if there may be any, begins with its commit."""
         await self._erasing.erase(tx, wanted)
-        await self._write_down(tx, wanted, gone=True)
+        if self._remains:
+            await self._write_down(tx, wanted, gone=True, again=True)
+        else:
+            self._announce(tx, wanted)
 
     async def now(self, wanted: Wanted) -> None:
         """All rows, before this returns; the rest begins then, and waits for nobody who has to serve.
@@ -121,27 +129,28 @@ class Eraser:
         For what comes before serving. Raises what stands in the way.
         """
         async with self._db.transaction() as tx:
-            await self._note(tx, wanted, gone=False)
+            await self._note(tx, wanted, gone=False, again=True)
         await self._rows(wanted)
-        self._take(Turn(wanted, gone=True))
+        if self._remains:
+            self._take(Turn(wanted, gone=True))
 
-    async def _write_down(self, tx: Transaction, wanted: Wanted, *, gone: bool) -> None:
-        if await self._note(tx, wanted, gone=gone):
+    async def _write_down(self, tx: Transaction, wanted: Wanted, *, gone: bool, again: bool) -> None:
+        if await self._note(tx, wanted, gone=gone, again=again):
             tx.after.append(lambda: self._take(Turn(wanted, gone=gone)))
 
-    async def _note(self, tx: Transaction, wanted: Wanted, *, gone: bool) -> bool:
-        """False if it was written down before and is not finished."""
+    async def _note(self, tx: Transaction, wanted: Wanted, *, gone: bool, again: bool) -> bool:
+        """False if it was written down before and is not finished; or (unless `again`) if it was finished."""
         now = self._db.clock.now()
         asked = {"whose": wanted.account, "erasure": wanted.erasure, "deleted_at": wanted.deleted_at}
-        return await tx.first(ASK, **asked, gone=now if gone else None, due=now + LEASE) is not None
+        gone_at = now if gone else None
+        return await tx.first(ASK, **asked, gone=gone_at, due=now + LEASE, again=again) is not None
 
     async def standing(self, account: UUID) -> promises_pb2.Standing:
         """How far it is."""
-        row = await self._db.first(STANDING, whose=account)
-        if row is None:
-            done = await tombstoned(self._db, account)
+        row = await self._db.one(STANDING, whose=account)
+        if row["account"] is None:
             unknown = promises_pb2.PROGRESS_UNSPECIFIED
-            return promises_pb2.Standing(progress=promises_pb2.FINISHED if done else unknown)
+            return promises_pb2.Standing(progress=promises_pb2.FINISHED if row["entombed"] else unknown)
         progress = promises_pb2.ROWS_GONE if row["rows_gone_at"] else promises_pb2.ASKED
         return promises_pb2.Standing(progress=progress, tries=row["tries"], cause=row["cause"])
 
@@ -189,33 +198,45 @@ class Eraser:
             LOG.warning("erasure %s is tried again: %s", wanted.erasure, _cause(error), exc_info=error)
             await self._postpone(turn, _cause(error))
         finally:
+            if self._waiting or len(self._in_hand) == AT_ONCE:  # somebody may have had to wait
+                self._woken.set()
             del self._in_hand[wanted.account]
-            self._woken.set()
 
     async def through(self, wanted: Wanted, *, gone: bool = False) -> None:
         """Rows (unless they are gone), what is beyond them, the news of it. Raises what stands in the way."""
         if not gone:
             await self._rows(wanted)
-        for each in self.beyond:
-            await each.remove(wanted)
-        async with self._db.transaction() as tx:
-            if await tx.first(FINISHED, whose=wanted.account) is not None:
-                names = {"account": f"accounts/{wanted.account}", "erasure": f"erasures/{wanted.erasure}"}
-                tx.emit(self._erased(**names))
+        if gone or self._remains:
+            for each in self.beyond:
+                await each.remove(wanted)
+            async with self._db.transaction() as tx:
+                await self._finish(tx, wanted)
 
     async def _rows(self, wanted: Wanted) -> None:
+        """What is all, if nothing can be left: then the same commit says so."""
         await self._erasing.reduce(self._db, wanted.account)
         for collision in range(COLLISIONS):
             try:
                 async with self._db.transaction() as tx:
                     await self._erasing.erase(tx, wanted)
-                    await tx.execute(ROWS_GONE, whose=wanted.account, now=self._db.clock.now())
+                    if self._remains:
+                        await tx.execute(ROWS_GONE, whose=wanted.account, now=self._db.clock.now())
+                    else:
+                        await self._finish(tx, wanted)
             except Contended:
                 # A writer holds a row of the person and wants the subject: let it be refused first.
                 await asyncio.sleep(random.uniform(0, 0.01 * (collision + 1)))  # noqa: S311  # no secret
             else:
                 return
         raise Contended
+
+    async def _finish(self, tx: Transaction, wanted: Wanted) -> None:
+        if await tx.first(FINISHED, whose=wanted.account) is not None:
+            self._announce(tx, wanted)
+
+    def _announce(self, tx: Transaction, wanted: Wanted) -> None:
+        names = {"account": f"accounts/{wanted.account}", "erasure": f"erasures/{wanted.erasure}"}
+        tx.emit(self._erased(**names))
 
     async def _postpone(self, turn: Turn, cause: str) -> None:
         wanted, pause = turn.wanted, min(FIRST_PAUSE * 2**turn.tries, LONGEST_PAUSE)

@@ -28,10 +28,10 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
-    text,
     union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from chassis.db import Database, Record, Statement, Transaction
 from promises.inventory import DELETE, RETAIN, RETAINED, UNTIL, Declaration, Subject, declared
@@ -45,12 +45,6 @@ PSEUDONYM = "pseudonym"
 """The column of a retained row that says which of them belong together: new at each erasing."""
 
 _WHOSE = bindparam("whose", type_=Uuid)
-_TOMBSTONE = Statement(
-    text("INSERT INTO tombstones (account, erased_at) VALUES (:whose, :at) ON CONFLICT DO NOTHING")
-)
-_FORGET_LETTERS = Statement(
-    text("DELETE FROM dead_letters WHERE subject LIKE :about").bindparams(bindparam("about", type_=Text))
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +81,21 @@ class Erasing:
         self.witnesses = Witnesses(metadata)
         name, _, key = metadata.info["subjects"].partition(".")
         subjects = metadata.tables[name]
-        self._lock: Statement[Record] = Statement(
-            select(subjects.c[key]).where(subjects.c[key] == _WHOSE).with_for_update()
-        )
+        lock = select(subjects.c[key]).where(subjects.c[key] == _WHOSE).with_for_update()
+        self._lock: Statement[Record] = Statement(lock.add_cte(_tombstone(metadata).cte("tombstone")))
         owned = [(table, column) for table in metadata.sorted_tables for column in _owners(table)]
-        self._anonymise = [_anonymised(*each) for each in owned if not _goes(each[1])]
-        self._retain = [_Retained(*each) for each in owned if RETAINED + each[0].name in metadata.tables]
         # Who refers to others goes before them: what cascades finds nothing left to do.
         going = [each for each in reversed(owned) if _goes(each[1])]
-        self._delete = [_deleted(*each) for each in going]
-        self._end: Statement[Record] = Statement(delete(subjects).where(subjects.c[key] == _WHOSE))
+        self._retained = [_Retained(*each) for each in owned if RETAINED + each[0].name in metadata.tables]
+        parts = [
+            *(_anonymised(*each) for each in owned if not _goes(each[1])),
+            *(each.copy for each in self._retained),
+            *(_deleted(*each) for each in going),
+            _forgotten(metadata.tables["dead_letters"]),
+        ]
+        end = delete(subjects).where(subjects.c[key] == _WHOSE)
+        ctes = [part.cte(f"part_{number}") for number, part in enumerate(parts)]
+        self._erase: Statement[Record] = Statement(end.add_cte(*ctes))
         self._count, self._batches = _large(going), {t.name: _batch(t, c) for t, c in going}
 
     async def reduce(self, db: Database, account: UUID) -> None:
@@ -109,23 +108,20 @@ class Erasing:
     async def erase(self, tx: Transaction, wanted: Wanted) -> None:
         """Everything that `wanted` is about, as declared. Again: what is left, if anything is.
 
+        Three statements, in this order: each sees what was committed before it began, so that the last
+        one finds every row of those whom the lock waited for.
         Raises Contended if a writer under way holds what is to be erased and waits for the subject.
         """
         account = wanted.account
         await tx.claim(fence(account))
-        await tx.first(self._lock, whose=account)
-        await tx.execute(_TOMBSTONE, whose=account, at=wanted.deleted_at)
+        await tx.first(self._lock, whose=account, at=wanted.deleted_at)
         await self.witnesses.collect(tx, account)
         pseudonym = tx.new_id()
         for each in self.beyond:
             await each.note(tx, wanted, pseudonym)
-        for statement in self._anonymise:
-            await tx.execute(statement, whose=account)
-        for retained in self._retain:
-            await retained.copy(tx, wanted, pseudonym)
-        for statement in (*self._delete, self._end):
-            await tx.execute(statement, whose=account)
-        await tx.execute(_FORGET_LETTERS, about=f"%.{account}")
+        ends = {each.ends: each.keep.ends(wanted.deleted_at) for each in self._retained}
+        named = {"named": pseudonym} if ends else {}
+        await tx.execute(self._erase, whose=account, about=f"%.{account}", **named, **ends)
 
 
 def _owners(table: Table) -> Iterator[Column[Any]]:
@@ -137,13 +133,23 @@ def _goes(owner: Column[Any]) -> bool:
     return isinstance(what, Subject) and what.erase is DELETE
 
 
-def _anonymised(table: Table, owner: Column[Any]) -> Statement[Record]:
+def _tombstone(metadata: MetaData) -> Any:
+    table = metadata.tables["tombstones"]
+    values = {"account": _WHOSE, "erased_at": bindparam("at", type_=DateTime(timezone=True))}
+    return upsert(table).values(values).on_conflict_do_nothing()
+
+
+def _anonymised(table: Table, owner: Column[Any]) -> Any:
     personal = {c.name: None for c in table.columns if isinstance(declared(c), Declaration)}
-    return Statement(update(table).where(owner == _WHOSE).values({owner.name: None, **personal}))
+    return update(table).where(owner == _WHOSE).values({owner.name: None, **personal})
 
 
-def _deleted(table: Table, owner: Column[Any]) -> Statement[Record]:
-    return Statement(delete(table).where(owner == _WHOSE))
+def _deleted(table: Table, owner: Column[Any]) -> Any:
+    return delete(table).where(owner == _WHOSE)
+
+
+def _forgotten(letters: Table) -> Any:
+    return delete(letters).where(letters.c.subject.like(bindparam("about", type_=Text)))
 
 
 def _large(tables: Sequence[tuple[Table, Column[Any]]]) -> Statement[Record]:
@@ -163,22 +169,22 @@ def _batch(table: Table, owner: Column[Any]) -> Statement[Record]:
 
 
 class _Retained:
-    """Copies the columns of a table that are declared RETAIN into the table that keeps them."""
+    """How the columns of a table that are declared RETAIN come into the table that keeps them: `copy`.
+
+    `ends` is the name of the argument that says when they end, as `keep` has it.
+    """
 
     def __init__(self, table: Table, owner: Column[Any]) -> None:
         target = table.metadata.tables[RETAINED + table.name]
         kept = {c.name: d for c in table.columns if isinstance(d := declared(c), Declaration)}
+        self.keep = next(d.afterwards for d in kept.values() if d.afterwards is not None)
+        self.ends = f"ends_{table.name}"
         values: dict[str, Any] = {n: table.c[n] for n, d in kept.items() if d.erase is RETAIN}
         values |= {
             "id": func.gen_random_uuid(),
             PSEUDONYM: bindparam("named", type_=Uuid),
-            UNTIL: bindparam("ends", type_=DateTime(timezone=True)),
+            UNTIL: bindparam(self.ends, type_=DateTime(timezone=True)),
         }
         names = [column.name for column in target.columns]
         source = select(*(values[name] for name in names)).where(owner == _WHOSE)
-        self._copy: Statement[Record] = Statement(insert(target).from_select(names, source))
-        self._keep = next(d.afterwards for d in kept.values() if d.afterwards is not None)
-
-    async def copy(self, tx: Transaction, wanted: Wanted, pseudonym: UUID) -> None:
-        ends = self._keep.ends(wanted.deleted_at)
-        await tx.execute(self._copy, whose=wanted.account, named=pseudonym, ends=ends)
+        self.copy: Any = insert(target).from_select(names, source)

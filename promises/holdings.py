@@ -6,12 +6,29 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from crafiq.promises.v1 import promises_pb2
-from sqlalchemy import Column, MetaData, Table, bindparam, func, or_, select, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, array
 
-from chassis.db import Database, Record, Statement, scalar
+from chassis.db import Database, Record, Statement
 from promises.erasing import Beyond
 from promises.inventory import Declaration, Erase, Keep, Subject, declared
 from promises.shares import Share, buckets, by_category, vendor_copies
@@ -23,14 +40,8 @@ FATES = {
     Erase.ANONYMISE: promises_pb2.ANONYMISED,
     Erase.RETAIN: promises_pb2.RETAINED_UNTIL,
 }
-# What is on its way to the bus, or lies here undelivered.
-WAITING = Statement(
-    text(
-        "SELECT (SELECT count(*) FROM outbox WHERE subject LIKE :about)"
-        " + (SELECT count(*) FROM dead_letters WHERE subject LIKE :about)"
-    ),
-    scalar,
-)
+UNSENT = ("outbox", "dead_letters")
+"""What is on its way to the bus, or lies here undelivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +62,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A table with rows of people. `statement` counts: all rows of one, then those of each part."""
+    """A table with rows of people; counted are all rows of one person, then those of each part."""
 
     table: str
     parts: tuple[Part, ...]
-    statement: Statement[Record]
+    counting: Select[Any]
 
 
 class Holdings:
@@ -64,29 +75,33 @@ class Holdings:
     def __init__(self, db: Database, metadata: MetaData, beyond: Sequence[Beyond]) -> None:
         self._db, self._beyond, self._name = db, beyond, str(metadata.info["service"])
         self._holdings = list(_holdings(metadata))
+        unsent = [_unsent(metadata.tables[name]) for name in UNSENT]
+        # One statement, and so one moment, whatever is counted.
+        counting = [holding.counting for holding in self._holdings]
+        self._counting: Statement[Record] = Statement(union_all(*counting, *unsent))
 
     async def plan(self, account: UUID) -> promises_pb2.Plan:
         """What erasing this account now would do; rows are counted as of one moment."""
         now = self._db.clock.now()
-        shares, counted = await asyncio.gather(self._shares(account, None), self._count(account))
-        for holding, record in counted:
-            pairs = zip(holding.parts, list(record)[1:], strict=True)
+        shares, counts = await asyncio.gather(self._shares(account, None), self._count(account))
+        for holding in self._holdings:
+            pairs = zip(holding.parts, counts[holding.table][1:], strict=True)
             shares += [part.share(count, now) for part, count in pairs]
         return promises_pb2.Plan(holder=self._name, buckets=buckets(shares, now))
 
     async def findings(self, account: UUID, erasure: UUID | None) -> promises_pb2.Findings:
         """What is found: rows by table, everything by category, what is with vendors, what waits."""
-        beyond, counted = await asyncio.gather(self._shares(account, erasure), self._count(account))
-        tables = [(holding.table, record[0]) for holding, record in counted if record[0]]
+        beyond, counts = await asyncio.gather(self._shares(account, erasure), self._count(account))
+        found = [(each.table, counts[each.table][0]) for each in self._holdings if counts[each.table][0]]
         left = [(share.category, share.count) for share in beyond if not share.vendor]
-        for holding, record in counted:
-            parts = zip(holding.parts, list(record)[1:], strict=True)
+        for holding in self._holdings:
+            parts = zip(holding.parts, counts[holding.table][1:], strict=True)
             left += [(part.category, count) for part, count in parts]
         return promises_pb2.Findings(
             holder=self._name,
-            found=[promises_pb2.TableCount(table=table, count=rows) for table, rows in tables],
+            found=[promises_pb2.TableCount(table=table, count=rows) for table, rows in found],
             left=by_category(left),
-            waiting=await self._db.one(WAITING, about=f"%.{account}"),
+            waiting=sum(counts[name][0] for name in UNSENT),
             vendor_copies=vendor_copies(beyond),
         )
 
@@ -94,9 +109,10 @@ class Holdings:
         found = await asyncio.gather(*(each.found(account, erasure) for each in self._beyond))
         return [share for shares in found for share in shares]
 
-    async def _count(self, account: UUID) -> list[tuple[Holding, Record]]:
-        async with self._db.transaction(isolation="repeatable_read") as tx:
-            return [(each, await tx.one(each.statement, whose=account)) for each in self._holdings]
+    async def _count(self, account: UUID) -> dict[str, list[int]]:
+        """By table: all rows, then those of each part."""
+        found = await self._db.all(self._counting, whose=account, about=f"%.{account}")
+        return {record["table"]: record["counts"] for record in found}
 
 
 def _holdings(metadata: MetaData) -> Iterator[Holding]:
@@ -118,11 +134,17 @@ def _holdings(metadata: MetaData) -> Iterator[Holding]:
         yield Holding(table.name, tuple(parts), _counting(table, whose, list(parts.values())))
 
 
-def _counting(table: Table, whose: Column[object], parts: list[list[Column[object]]]) -> Statement[Record]:
+def _counting(table: Table, whose: Column[object], parts: list[list[Column[object]]]) -> Select[Any]:
     """A row holds something of a part if one of its columns is not null."""
-    each = [
-        func.count().filter(or_(*(column.is_not(None) for column in columns))).label(f"part_{number}")
-        for number, columns in enumerate(parts)
-    ]
-    counted = select(func.count().label("all_rows"), *each).select_from(table)
-    return Statement(counted.where(whose == bindparam("whose", type_=whose.type)))
+    each = [func.count().filter(or_(*(column.is_not(None) for column in columns))) for columns in parts]
+    return _counted(table, *each).where(whose == bindparam("whose", type_=Uuid))
+
+
+def _unsent(table: Table) -> Select[Any]:
+    return _counted(table).where(table.c.subject.like(bindparam("about", type_=Text)))
+
+
+def _counted(table: Table, *more: Any) -> Select[Any]:
+    name: Any = literal_column(f"'{table.name}'", Text)
+    counts = cast(array([func.count(), *more]), ARRAY(BigInteger))
+    return select(name.label("table"), counts.label("counts")).select_from(table)

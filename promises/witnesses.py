@@ -11,8 +11,21 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, LargeBinary, MetaData, Table, Text, Uuid, bindparam, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    Column,
+    LargeBinary,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    cast,
+    func,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array
 
 from chassis.db import Record, Statement, Transaction
 from promises.inventory import Category, Declaration, Erase, Subject, declared
@@ -27,15 +40,16 @@ class Witnesses:
     """Collects while people are erased; what is taken, or a day old, is forgotten."""
 
     def __init__(self, metadata: MetaData) -> None:
-        self._statements = list(_statements(metadata))
+        found = list(_selects(metadata))
+        self._statement = Statement(union_all(*found)) if found else None
         self._values: deque[tuple[datetime, bytes]] = deque(maxlen=MOST)
 
     async def collect(self, tx: Transaction, account: UUID) -> None:
         """Before the rows go: remember some of what is in them, if they do."""
-        found: set[bytes] = set()
-        for statement in self._statements:
-            for record in await tx.all(statement, whose=account):
-                found.update(value for value in _values(record) if len(value) >= SHORTEST)
+        if self._statement is None:
+            return
+        records = await tx.all(self._statement, whose=account)
+        found = {value for value in _values(records) if len(value) >= SHORTEST}
         now = tx.clock.now()
         tx.after.append(lambda: self._values.extend((now, value) for value in found))
 
@@ -46,16 +60,18 @@ class Witnesses:
         return values
 
 
-def _statements(metadata: MetaData) -> Iterator[Statement[Record]]:
+def _selects(metadata: MetaData) -> Iterator[Select[Any]]:
+    """Of each table: the texts of some rows as one JSON array, and the bytes as another array."""
     subjects, _, key = metadata.info["subjects"].partition(".")
     for table in metadata.sorted_tables:
         owner = next((c for c in table.columns if isinstance(declared(c), Subject)), None)
         whose = table.c[key] if table.name == subjects else owner
         columns = list(_telling(table))
         if whose is not None and columns:
-            of_person: Column[Any] = whose
-            query = select(*columns).where(of_person == bindparam("whose", type_=Uuid)).limit(ROWS)
-            yield Statement(query)
+            raw = [c for c in columns if isinstance(c.type, LargeBinary)]
+            said = func.jsonb_build_array(*(c for c in columns if c not in raw), type_=JSONB)
+            some = select(said.label("said"), cast(array(raw), ARRAY(LargeBinary)).label("raw"))
+            yield select(some.where(whose == bindparam("whose", type_=Uuid)).limit(ROWS).subquery())
 
 
 def _telling(table: Table) -> Iterator[Column[Any]]:

@@ -18,6 +18,7 @@ STATE = Path("/state")
 PORTS = {
     "nats": 4222,
     "s3": 8333,
+    "s3.master": 9333,
     "openai": 8000,
     "stripe": 8001,
     "smtp": 1025,

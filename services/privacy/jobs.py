@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from crafiq.promises.v1 import promises_pb2
@@ -22,6 +22,7 @@ from services.privacy.domain import Case, CaseState, HolderCase, HolderState
 from services.privacy.domain.erasures import IN_DOUBT, MESSAGES_WAITING, OVERDUE
 from services.privacy.domain.receipts import receipt, supplement
 from services.privacy.repository import Erasures
+from services.privacy.repository.erasures import Open
 
 LOG = logging.getLogger("crafiq.erasures")
 SIGNED = Counter("crafiq_erasure_receipts", "Receipts that were signed.")
@@ -31,10 +32,13 @@ LATE = Gauge("crafiq_erasures_overdue", "Erasures without a receipt a minute aft
 LEASE = timedelta(seconds=15)
 AT_ONCE = 16
 POLL = 0.5  # seconds
-QUICK = 0.005  # seconds in which what waits in an outbox is likely to be relayed
+QUICK = (0.005, 0.01, 0.02, 0.04)  # seconds in which what waits in an outbox is likely to be relayed
+SOON = 0.25  # seconds in which the other holders are likely to answer
 PATIENT = timedelta(seconds=1)
 OPEN_ENDS = timedelta(minutes=1)
 """How often it is looked whether what the receipt left open is done."""
+Found: TypeAlias = "promises_pb2.Findings | str"
+"""What a holder finds, or why it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +57,27 @@ class Caseworker:
     def __init__(self, erasures: Erasures, tools: Tools, clock: Clock) -> None:
         self._erasures, self._tools, self._clock = erasures, tools, clock
         self._in_hand: dict[UUID, asyncio.Task[None]] = {}
-        self._news: set[UUID] = set()
+        self._due: set[UUID] = set()
+        self._news: dict[UUID, bool] = {}
+        self._ripening: set[UUID] = set()
         self._woken = asyncio.Event()
 
     def hear(self, erasure: UUID) -> None:
         """There is news of a case."""
-        self._news.add(erasure)
+        self._news.setdefault(erasure, False)
         self._woken.set()
 
     async def run(self) -> None:
         """Work until cancelled; what is in hand is left to its lease."""
         try:
             while True:
-                self._woken.clear()
-                await self._fill()
+                await self._claim()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(POLL):
-                        await self._woken.wait()
+                        while True:
+                            self._begin()
+                            self._woken.clear()
+                            await self._woken.wait()
         finally:
             for task in self._in_hand.values():
                 task.cancel()
@@ -78,24 +86,53 @@ class Caseworker:
         """Say how many are overdue."""
         LATE.set(await self._erasures.overdue(self._clock.now() - OVERDUE))
 
-    async def _fill(self) -> None:
+    async def _claim(self) -> None:
         try:
-            if free := AT_ONCE - len(self._in_hand):
-                self._news.update(await self._erasures.claim(free, LEASE))
+            if free := max(0, AT_ONCE - len(self._in_hand) - len(self._due)):
+                self._due.update(await self._erasures.claim(free, LEASE))
         except Exception as error:
             LOG.warning("cases can't be taken at the moment: %s", type(error).__name__)
-        for erasure in [each for each in self._news if each not in self._in_hand][:AT_ONCE]:
-            self._news.discard(erasure)
-            self._in_hand[erasure] = asyncio.create_task(self._look(erasure))
 
-    async def _look(self, erasure: UUID) -> None:
+    def _begin(self) -> None:
+        for erasure in [*self._due, *self._news]:
+            if len(self._in_hand) == AT_ONCE:
+                return
+            if erasure in self._in_hand:
+                continue
+            due, ripe = erasure in self._due, self._news.pop(erasure, False)
+            self._due.discard(erasure)
+            look = self.step(erasure) if due else self._listen(erasure, ripe=ripe)
+            self._in_hand[erasure] = asyncio.create_task(self._look(erasure, look))
+
+    async def _look(self, erasure: UUID, look: Coroutine[Any, Any, None]) -> None:
         try:
-            await self.step(erasure)
+            await look
         except Exception as error:
             LOG.warning("erasures/%s is looked at again: %s", erasure, _cause(error), exc_info=error)
         finally:
             del self._in_hand[erasure]
             self._woken.set()
+
+    async def _listen(self, erasure: UUID, *, ripe: bool) -> None:
+        """A holder answered. Most answer at once, and then one look is enough: it waits for them a little."""
+        silent = await self._erasures.silent(erasure)
+        if silent == 0 or (silent is not None and ripe):
+            await self.step(erasure)
+        elif silent is not None:
+            await self._erasures.touch(erasure)
+            self._ripen(erasure)
+
+    def _ripen(self, erasure: UUID) -> None:
+        """Look soon, whatever was heard by then."""
+
+        def ripe() -> None:
+            self._ripening.discard(erasure)
+            self._news[erasure] = True
+            self._woken.set()
+
+        if erasure not in self._ripening:
+            self._ripening.add(erasure)
+            asyncio.get_running_loop().call_later(SOON, ripe)
 
     async def step(self, erasure: UUID) -> None:
         """Do what can be done now for a case, and say when to look again."""
@@ -130,54 +167,65 @@ class Caseworker:
     async def _advance(self, case: Case, account: UUID) -> None:
         wanted = Wanted(account, case.id, case.deleted_at or case.approved_at)
         holders = await self._erasures.holders(case.id)
-        late = [each for each in holders if self._is_late(each)]
-        causes = await asyncio.gather(*(self._remind(each, wanted) for each in late))
-        ready = [each for each in holders if each.state is HolderState.ANSWERED]
-        looked = await asyncio.gather(*(self._find(each, wanted) for each in ready))
+        late = [each.holder for each in holders if self._is_late(each)]
+        causes = dict(
+            zip(late, await asyncio.gather(*(self._remind(name, wanted) for name in late)), strict=True)
+        )
+        ready = [each.holder for each in holders if each.state is HolderState.ANSWERED]
+        found = dict(
+            zip(ready, await asyncio.gather(*(self._find(name, wanted) for name in ready)), strict=True)
+        )
+        # Nobody has anything any more, and no message waits to be sent: the bus is emptied last.
+        clean = _verified(_written(holders, causes, found, self._clock.now()))
+        purged = await self._purge(account) if clean else None
         async with self._erasures.locked(case.id) as held:
             if held is None or held.case.state is not CaseState.ERASING:
                 return
-            now, by_name = self._clock.now(), {each.holder: each for each in held.holders}
-            for each, cause in zip(late, causes, strict=True):
-                by_name[each.holder].remind(cause, now)
-            for each, found in zip(ready, looked, strict=True):
-                _write(by_name[each.holder], found, now)
-            held.case.wait(_pause(held.holders), now)
-            await held.save()
-        if all(each.state is HolderState.VERIFIED for each in held.holders):
-            await self._sign(case.id, account)
-        elif any(each.cause == MESSAGES_WAITING for each in held.holders):
-            await asyncio.sleep(QUICK)
-            self.hear(case.id)
-
-    async def _sign(self, erasure: UUID, account: UUID) -> None:
-        """Nobody has anything any more, and no message waits to be sent: the bus is emptied last."""
-        purged = await self._tools.bus.purge(account)
-        async with self._erasures.locked(erasure) as held:
-            if held is None or held.case.state is not CaseState.ERASING:
-                return
             now = self._clock.now()
-            held.case.bus_before = purged
-            held.case.sign(self._tools.keys.sign(RECEIPT, receipt(held.case, held.holders, now)), now)
+            if _verified(_written(held.holders, causes, found, now)) and purged is not None:
+                self._sign(held, purged, now)
+            else:
+                held.case.wait(_pause(held.holders), now)
             await held.save()
+        if any(each.cause == MESSAGES_WAITING for each in held.holders):
+            self._ripen(case.id)
+
+    def _sign(self, held: Open, purged: int, now: datetime) -> None:
+        held.case.bus_before = purged
+        held.case.sign(self._tools.keys.sign(RECEIPT, receipt(held.case, held.holders, now)), now)
         SIGNED.inc()
+
+    async def _purge(self, account: UUID) -> int | None:
+        """How many messages there were; None if there may still be some."""
+        try:
+            return await self._tools.bus.purge(account)
+        except Refusal as refusal:
+            LOG.warning("a receipt has to wait: %s", refusal.reason)
+            return None
 
     def _is_late(self, holder: HolderCase) -> bool:
         return holder.state is HolderState.WAITING and holder.remind_at <= self._clock.now()
 
-    async def _remind(self, holder: HolderCase, wanted: Wanted) -> str:
+    async def _remind(self, holder: str, wanted: Wanted) -> str:
         """Ask it again; answers why it is not done, as far as that is known."""
         try:
-            standing = await self._tools.holders.erase(holder.holder, wanted)
+            standing = await self._tools.holders.erase(holder, wanted)
             cause = standing.cause or promises_pb2.Progress.Name(standing.progress)
         except Refusal as refusal:
             cause = refusal.reason
-        REMINDED.labels(holder.holder, cause).inc()
+        REMINDED.labels(holder, cause).inc()
         return cause
 
-    async def _find(self, holder: HolderCase, wanted: Wanted) -> promises_pb2.Findings | str:
+    async def _find(self, holder: str, wanted: Wanted) -> Found:
+        """What it finds. Its own answer is heard before its relay has noted that it was sent: a few times
+        that is waited for."""
         try:
-            return await self._tools.holders.verify(holder.holder, wanted.account, wanted.erasure)
+            for pause in QUICK:
+                found = await self._tools.holders.verify(holder, wanted.account, wanted.erasure)
+                if found.left or not found.waiting:
+                    return found
+                await asyncio.sleep(pause)
+            return await self._tools.holders.verify(holder, wanted.account, wanted.erasure)
         except Refusal as refusal:
             return refusal.reason
 
@@ -198,7 +246,23 @@ class Caseworker:
             await held.save()
 
 
-def _write(holder: HolderCase, found: promises_pb2.Findings | str, now: datetime) -> None:
+def _written(
+    holders: Sequence[HolderCase], causes: Mapping[str, str], found: Mapping[str, Found], now: datetime
+) -> Sequence[HolderCase]:
+    """What came of asking those that were late, and those that had answered and have not moved since."""
+    for each in holders:
+        if each.holder in causes:
+            each.remind(causes[each.holder], now)
+        elif each.holder in found and each.state is HolderState.ANSWERED:
+            _write(each, found[each.holder], now)
+    return holders
+
+
+def _verified(holders: Sequence[HolderCase]) -> bool:
+    return all(each.state is HolderState.VERIFIED for each in holders)
+
+
+def _write(holder: HolderCase, found: Found, now: datetime) -> None:
     if isinstance(found, str):
         holder.cause = found
         return

@@ -1,4 +1,4 @@
-"""The whole platform as `make up` starts it: how soon, how large, and what its gateway adds to a call."""
+"""The whole platform as `make up` starts it: how soon, how large, its gateway; then bytes and erasures."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import psutil
 import uvloop
 from crafiq.billing.v1 import billing_pb2, billing_pb2_grpc
 
+from tests.bench import erasure, storage
 from tests.bench.rows import Row, within
 from tests.e2e.conftest import Person, new_person
 from tests.e2e.matrix import Doors
@@ -45,10 +46,9 @@ async def _both(person: Person, doors: Doors) -> tuple[float, float]:
     return through, past
 
 
-async def _gateway(running: Running) -> Row:
+async def _gateway(running: Running, person: Person) -> Row:
     doors = Doors(running.state)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
-        through, past = await _both(await new_person(running, http), doors)
+    through, past = await _both(person, doors)
     await doors.close()
     load = (
         f"GET balance with JWT, p50 {through:.2f} ms by REST (HTTP to Envoy, mutual TLS behind it),"
@@ -67,14 +67,22 @@ def _memory(pid: int) -> list[Row]:
     ]
 
 
+async def _in_use(running: Running) -> list[Row]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
+        person = await new_person(running, http)
+        answer = [await _gateway(running, person), *await storage.rows(running, person)]
+    return answer + await erasure.rows(running)
+
+
 def rows() -> list[Row]:
     """Starts a platform of its own on an empty state folder, and stops it."""
     with tempfile.TemporaryDirectory(prefix="crafiq-bench-", ignore_cleanup_errors=True) as folder:
         began = time.monotonic()
         with started(Path(folder)) as running:
             ready = time.monotonic() - began
-            return [
-                within("start to ready", ready, READY_SECONDS, "s", load="first start, empty state folder"),
+            load = "first start, empty state folder"
+            at_rest = [
+                within("start to ready", ready, READY_SECONDS, "s", load=load),
                 *_memory(running.process.pid),
-                uvloop.run(_gateway(running)),
             ]
+            return at_rest + uvloop.run(_in_use(running))

@@ -19,6 +19,9 @@ from chassis.rpc import refusal_from
 LOG = logging.getLogger("crafiq.identity.erasures")
 PATIENCE = 1.5  # seconds for all holders, who are asked at once; one that is silent blocks nothing
 WRITING = 6.0  # seconds for privacy to write the tombstone
+AT_ONCE = 4
+"""Deletions under way, by `turns`. Each asks all services: many at once would take the time of everybody
+else, and run into one another's deadlines."""
 
 
 class Erasures:
@@ -26,6 +29,7 @@ class Erasures:
 
     def __init__(self, channels: Mapping[str, grpc.aio.Channel]) -> None:
         self._holders = [promises_pb2_grpc.DataHolderStub(channel) for channel in channels.values()]
+        self.turns = asyncio.Semaphore(AT_ONCE)
         self._privacy = privacy_pb2_grpc.PrivacyServiceStub(channels["privacy"])
 
     async def plans(self, account: UUID) -> list[promises_pb2.Plan]:

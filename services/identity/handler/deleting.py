@@ -38,12 +38,13 @@ class Deleting:
         await signed_in(self.kit, self.kit.db, call)
         if not self.kit.keys.proves(request.reauth_token, call.account, call.caller.session):
             raise ReauthenticationNeeded
-        plans, own = await asyncio.gather(
-            self.kit.erasures.plans(call.account), self.kit.promises.holdings.plan(call.account)
-        )
-        approved_at = await self.kit.erasures.approve(call.account, request, [own, *plans])
-        wanted = Wanted(call.account, UUID(request.request_id), approved_at)
-        await self._delete(wanted, call)
+        async with self.kit.erasures.turns:  # whoever waits has not begun
+            plans, own = await asyncio.gather(
+                self.kit.erasures.plans(call.account), self.kit.promises.holdings.plan(call.account)
+            )
+            approved_at = await self.kit.erasures.approve(call.account, request, [own, *plans])
+            wanted = Wanted(call.account, UUID(request.request_id), approved_at)
+            await self._delete(wanted, call)
         self.kit.revocations.add_account(call.account, self.kit.clock.now() + timedelta(minutes=6))
         self.kit.post()
         cookies.clear_session(call)

@@ -91,8 +91,8 @@ class Approving(Shelf):
                     return held.case
             await tx.insert(case)
             before = {plan.holder: lines(plan.buckets) for plan in request.plans}
-            for holder in self.holders.names:
-                await tx.insert(HolderCase.told(erasure, holder, before.get(holder, []), now))
+            told = [HolderCase.told(erasure, name, before.get(name, []), now) for name in self.holders.names]
+            await self.erasures.tell(tx, told)
         return case
 
 

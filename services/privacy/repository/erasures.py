@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import DateTime, bindparam, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlmodel import col
 
-from chassis.db import Database, Queries, Statement, Transaction, scalar
+from chassis.db import Database, Statement, Transaction, scalar
 from promises.erasing import Wanted
 from services.privacy.domain import Case, HolderCase, Plan, ReceiptKey, Scrub
 from services.privacy.domain.erasures import MOMENT
@@ -19,9 +20,36 @@ from services.privacy.domain.plans import PLAN_LIVES
 
 CASE = Statement(select(Case).where(col(Case.id) == bindparam("erasure")), Case)
 CASE_LOCKED = Statement(select(Case).where(col(Case.id) == bindparam("erasure")).with_for_update(), Case)
-HOLDERS = Statement(
-    select(HolderCase).where(col(HolderCase.erasure) == bindparam("case")).order_by(col(HolderCase.holder)),
+_HOLDERS = (
+    select(HolderCase).where(col(HolderCase.erasure) == bindparam("case")).order_by(col(HolderCase.holder))
+)
+HOLDERS = Statement(_HOLDERS, HolderCase)
+HOLDERS_LOCKED = Statement(_HOLDERS.with_for_update(), HolderCase)
+HOLDER_LOCKED = Statement(
+    select(HolderCase)
+    .where(col(HolderCase.erasure) == bindparam("case"), col(HolderCase.holder) == bindparam("name"))
+    .with_for_update(),
     HolderCase,
+)
+SILENT = Statement(
+    text(
+        "SELECT (SELECT count(*) FROM erasure_holders WHERE erasure = id AND state = 'WAITING')"
+        " FROM erasure_cases WHERE id = :erasure AND state = 'ERASING'"
+    ),
+    scalar,
+)
+TOUCH = Statement(text("UPDATE erasure_cases SET revision = revision + 1 WHERE id = :erasure"))
+# Rows as JSON, so that those of a case are one statement.
+_ROWS = "jsonb_populate_recordset(CAST(NULL AS erasure_holders), :rows) AS new"
+ADD_HOLDERS = Statement(
+    text(f"INSERT INTO erasure_holders SELECT new.* FROM {_ROWS}").bindparams(bindparam("rows", type_=JSONB))  # noqa: S608  # our own words
+)
+_CHANGING = ("state", '"left"', "vendors", "tries", "cause", "remind_at", "answered_at", "verified_at")
+SAVE_HOLDERS = Statement(
+    text(
+        f"UPDATE erasure_holders AS h SET {', '.join(f'{name} = new.{name}' for name in _CHANGING)}"  # noqa: S608  # our own words
+        f" FROM {_ROWS} WHERE h.erasure = new.erasure AND h.holder = new.holder"
+    ).bindparams(bindparam("rows", type_=JSONB))
 )
 # Somebody looks at them now; should they die, somebody else does when the lease is over.
 CLAIM = Statement(
@@ -31,7 +59,6 @@ CLAIM = Statement(
     ),
     scalar,
 )
-RENEW = Statement(text("UPDATE erasure_cases SET due = :until WHERE id = :erasure AND state = 'ERASING'"))
 OVERDUE = Statement(
     text("SELECT count(*) FROM erasure_cases WHERE state = 'ERASING' AND deleted_at < :before"), scalar
 )
@@ -77,19 +104,19 @@ KEEP_KEY = Statement(
 
 
 class Open:
-    """A case that is locked until the block ends, with its holders: they change under its lock only."""
+    """A case that is locked until the block ends, with its holders."""
 
     def __init__(self, tx: Transaction, case: Case, holders: list[HolderCase]) -> None:
         self._tx, self.case, self.holders = tx, case, holders
-        self._shown = [each.shown for each in holders]
+        self._before = [(each.shown, _json(each)) for each in holders]
 
     async def save(self) -> None:
-        """Write all of it; those who watch hear of what changed in a holder."""
-        pairs = zip(self.holders, self._shown, strict=True)
-        self.case.revision += any(each.shown != shown for each, shown in pairs)
+        """Write what has changed; those who watch hear of what changed in a holder."""
+        pairs = list(zip(self.holders, self._before, strict=True))
+        self.case.revision += any(each.shown != shown for each, (shown, _) in pairs)
         await self._tx.update(self.case)
-        for holder in self.holders:
-            await self._tx.update(holder)
+        if changed := [now for each, (_, before) in pairs if (now := _json(each)) != before]:
+            await self._tx.execute(SAVE_HOLDERS, rows=changed)
 
     async def clean_scrub(self, since: datetime) -> Scrub | None:
         """The first scrub that began after a time and found nothing.
@@ -124,9 +151,9 @@ class Erasures:
         """A case."""
         return await self.db.first(CASE, erasure=erasure)
 
-    async def holders(self, erasure: UUID, on: Queries | None = None) -> list[HolderCase]:
+    async def holders(self, erasure: UUID) -> list[HolderCase]:
         """Its holders."""
-        return await (on or self.db).all(HOLDERS, case=erasure)
+        return await self.db.all(HOLDERS, case=erasure)
 
     async def revision(self, erasure: UUID) -> int | None:
         """Which of its changes is the latest."""
@@ -143,19 +170,21 @@ class Erasures:
 
     async def _open(self, tx: Transaction, erasure: UUID) -> Open | None:
         case = await tx.first(CASE_LOCKED, erasure=erasure)
-        return None if case is None else Open(tx, case, await self.holders(erasure, tx))
+        return None if case is None else Open(tx, case, await tx.all(HOLDERS_LOCKED, case=erasure))
 
     async def begin(self, tx: Transaction, wanted: Wanted, holders: Sequence[str]) -> None:
         """The account is gone; of a case that is not known here (any more), nobody knows the secret."""
-        now = self.db.clock.now()
-        async with self.locked(wanted.erasure, tx) as held:
-            if held is not None:
-                held.case.begin(wanted.deleted_at, now)
-                await held.save()
-                return
+        now, case = self.db.clock.now(), await tx.first(CASE_LOCKED, erasure=wanted.erasure)
+        if case is not None:
+            case.begin(wanted.deleted_at, now)
+            await tx.update(case)
+            return
         await tx.insert(Case.from_ledger(wanted.erasure, wanted.account, wanted.deleted_at, now))
-        for holder in holders:
-            await tx.insert(HolderCase.told(wanted.erasure, holder, [], now))
+        await self.tell(tx, [HolderCase.told(wanted.erasure, holder, [], now) for holder in holders])
+
+    async def tell(self, tx: Transaction, holders: Sequence[HolderCase]) -> None:
+        """Those who are to answer."""
+        await tx.execute(ADD_HOLDERS, rows=[_json(each) for each in holders])
 
     async def claim(self, most: int, lease: timedelta) -> list[UUID]:
         """Cases that it is time to look at."""
@@ -183,12 +212,26 @@ class Erasures:
             await self.db.execute(KEEP_KEY, id_=key.kid, public=key.jwk, at=key.since)
 
     async def answered(self, tx: Transaction, erasure: UUID, holder: str) -> bool:
-        """A holder says that it is done; False if there is no such case."""
-        async with self.locked(erasure, tx) as held:
-            if held is None:
-                return False
-            for each in held.holders:
-                if each.holder == holder:
-                    each.answer(self.db.clock.now())
-            await held.save()
+        """A holder says that it is done; False if there is no such case.
+
+        The case is not locked for it: one transaction hears of many cases, and those of other holders in
+        another order.
+        """
+        held = await tx.first(HOLDER_LOCKED, case=erasure, name=holder)
+        if held is None:
+            return False
+        held.answer(self.db.clock.now())
+        await tx.execute(SAVE_HOLDERS, rows=[_json(held)])
         return True
+
+    async def silent(self, erasure: UUID) -> int | None:
+        """How many holders have not answered yet; None if the case is not under way."""
+        return await self.db.first(SILENT, erasure=erasure)
+
+    async def touch(self, erasure: UUID) -> None:
+        """Those who watch hear that something changed in a holder."""
+        await self.db.execute(TOUCH, erasure=erasure)
+
+
+def _json(holder: HolderCase) -> dict[str, Any]:
+    return holder.model_dump(mode="json")

@@ -17,6 +17,7 @@ from minio import Minio
 from minio.error import S3Error
 from nats.aio.client import Client
 
+from deploy.local import seaweed
 from deploy.local.infra import Infra
 from tests.processes import LOOPBACK, listening
 from tests.support import eventually
@@ -129,6 +130,17 @@ async def test_nobody_walks_into_storage_by_another_door(infra: Infra) -> None:
             assert answer.status == 401
         async with http.get(f"{infra.s3.url}/crafiq-library/a") as answer:
             assert answer.status == 403
+
+
+async def test_the_first_object_of_a_bucket_finds_its_place_made(infra: Infra) -> None:
+    ports = json.loads(infra.state.ports.read_text())
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"http://127.0.0.1:{ports['s3.master']}/vol/status") as answer,
+    ):
+        made = await answer.text()
+    for bucket in (*seaweed.BUCKETS, seaweed.LEDGER):
+        assert f'"Collection":"{bucket}"' in made
 
 
 async def test_secrets_are_their_owners_alone(infra: Infra) -> None:
