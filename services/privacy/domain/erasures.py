@@ -212,12 +212,17 @@ class HolderCase(Row, table=True):
     def looked_through(
         self, left: list[dict[str, Any]], vendors: list[dict[str, Any]], waiting: int, now: datetime
     ) -> None:
-        """A second look found this. What is found is asked for again; messages that wait are waited for."""
+        """A second look found this. What is found is asked for again; messages that wait are waited for.
+
+        One that still waits after a minute may be a dead letter that came late: erasing again ends it.
+        """
         self.left, self.vendors = left, vendors
         if left:
             self.state, self.cause, self.remind_at = HolderState.WAITING, FOUND_AGAIN, now
         elif waiting:
             self.cause = MESSAGES_WAITING
+            if self.answered_at is not None and now >= self.answered_at + LONGEST_PAUSE:
+                self.state, self.remind_at = HolderState.WAITING, now
         else:
             self.state, self.cause, self.verified_at = HolderState.VERIFIED, "", now
 

@@ -495,6 +495,20 @@ async def test_messages_under_way_are_waited_for_before_the_bus_is_emptied(
 
 
 @promise
+async def test_a_message_that_waits_for_ever_goes_with_another_erasing(desk: Desk, holders: Played) -> None:
+    person = await (await desk.person()).approved()
+    holders["billing"].waiting = 1  # a dead letter that came after the rows had gone
+    await person.deleted()
+    await person.answer()
+    await eventually(lambda: _cause(person, "billing", "MESSAGES_WAITING"))
+    assert not holders["billing"].asked
+    desk.clock.forward(timedelta(seconds=61))
+    await eventually(lambda: holders["billing"].asked)
+    await person.answer("billing")
+    await person.signed()
+
+
+@promise
 async def test_all_news_twice_and_in_the_wrong_order_end_the_same(desk: Desk) -> None:
     person = await (await desk.person()).approved()
     for _ in range(2):
