@@ -66,7 +66,7 @@ test-full: check ## the slow tests as well
 	@echo "== tests, the slow ones too"
 	@$(PYTEST)
 
-bench: setup ## measure against the bare libraries, under 3 minutes; prints a table, writes .crafiq/bench.json
+bench: setup ## measure against the bare libraries, a few minutes; prints a table, writes .crafiq/bench.json
 	@$(PY) -m tests.bench
 
 soak: setup ## ten minutes of people who come, make things and leave; prints how much memory each process gains
