@@ -2,7 +2,8 @@
 
 Bare are the same deletes in plain SQL, a transaction a database, side by side, on open connections: no
 bus, no services, no second look, nothing kept and nothing signed. Identity's rows go before the answer,
-so they are on neither side. For objects it is storage's own bulk deletion. Ours and bare take turns on people of the same size.
+so they are on neither side. For objects it is storage's own bulk deletion. Ours and bare take turns on
+people of the same size.
 """
 
 from __future__ import annotations
