@@ -22,6 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Outcomes(LauncherSettings().state / RESULTS))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs side by side share the folders of tests: what is in one folder shares its servers.
 
