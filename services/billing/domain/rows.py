@@ -146,6 +146,7 @@ class Hold(Row, table=True):
         CheckConstraint("book IS NOT NULL OR (state = 'RELEASED' AND credits = 0)", name="ck_holds_book"),
         CheckConstraint("(state = 'HELD') = (settled_at IS NULL)", name="ck_holds_settled"),
         Index("ix_holds_stale", "expires_at", postgresql_where=text("state = 'HELD'")),
+        Index("ix_holds_bookless", "settled_at", postgresql_where=text("book IS NULL")),
     )
 
     generation: UUID = plain("a job's random id; whose it was only generation knows", primary_key=True)

@@ -95,10 +95,13 @@ async def test_a_book_goes_on_its_day_and_all_totals_stay(years: Years) -> None:
     person, book = await years.spender()
     later, _ = await years.spender()
     await years.spender()
+    await years.till.ledger.release(bookless := uuid4())
     await years.leave(person)
     years.till.clock.forward(timedelta(days=365))
     await years.leave(later)
+    await years.till.ledger.release(of_later := uuid4())
     mine, others = await years.rows("book = $1", book), await years.rows(OTHERS, book, CARRIED)
+    assert await years.till.ledger.hold(bookless)
     totals, carried = await years.totals(), await years.carried()
     assert {table: len(rows) for table, rows in mine.items()} == {
         "lots": 2, "transfers": 11, "holds": 2, "closed_books": 1,
@@ -109,6 +112,8 @@ async def test_a_book_goes_on_its_day_and_all_totals_stay(years: Years) -> None:
     assert await years.until(DAY) == 1
     assert await years.rows("book = $1", book) == {}
     assert await years.rows(OTHERS, book, CARRIED) == others
+    assert await years.till.ledger.hold(of_later)
+    assert not await years.till.ledger.hold(bookless)
     assert await years.totals() == totals
     assert {*(await years.carried() - carried)} == {("AVAILABLE", 84), ("EXPIRED", 6), ("SETTLED", 20)}
     assert await years.until(DAY) == 0

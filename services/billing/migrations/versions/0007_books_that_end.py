@@ -42,7 +42,8 @@ END $$
 # The row of a closed book takes the book along, if its day has come by the database's own clock, whatever
 # time who removes it believes it to be. What its lots have stands in the house's book afterwards (that of
 # zeros), a transfer for each account (two, should an int32 not hold it), so that no total changes. Booked as
-# of the day. Each hold has a HOLD in the same book, from which it is found.
+# of the day. Each hold has a HOLD in the same book, from which it is found; those that were given back before
+# they were placed have no book, and go with those of their year.
 REMOVE = """
 CREATE FUNCTION closed_books_take_their_rows_along() RETURNS trigger LANGUAGE plpgsql
 SET enable_seqscan = off AS $$
@@ -75,6 +76,7 @@ BEGIN
     INSERT INTO transfers (book, at, transaction, lot, kind, debit, credit, amount)
     SELECT v_house, v_day, v_transaction, lot, 'CARRY', 'GRANTED', account, amount FROM carried;
     DELETE FROM holds WHERE generation IN (SELECT generation FROM transfers JOIN closed USING (book));
+    DELETE FROM holds WHERE book IS NULL AND settled_at < v_day - interval '10 years';
     DELETE FROM transfers USING closed WHERE transfers.book = closed.book;
     DELETE FROM lots USING closed WHERE lots.book = closed.book;
     RETURN NULL;
@@ -113,6 +115,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("book"),
     )
     op.create_index(op.f("ix_closed_books_until"), "closed_books", ["until"], unique=False)
+    op.create_index(
+        "ix_holds_bookless",
+        "holds",
+        ["settled_at"],
+        unique=False,
+        postgresql_where=sa.text("book IS NULL"),
+    )
     op.execute(WIDENED.format(name="kind", rule=f"kind IN ({KINDS})"))
     op.execute(WIDENED.format(name="route", rule=f"(kind, debit, credit) IN ({ROUTES})"))
     for statement in (REFUSE, REMOVE, *TRIGGERS, CLOSE):
