@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,11 +16,23 @@ import asyncpg
 import pytest
 from crafiq.promises.v1 import promises_pb2
 
+from chassis import migrate
+from deploy.local.infra import Infra
 from services.billing.domain import BOOKS_GROUND, CARRIED, Gift, kept_until
 from services.billing.jobs import Expiry
 from tests.integration.billing.conftest import LIFETIME, Sql
-from tests.integration.billing.till import Bank, Till, a_till, till, till_bank, till_clock, till_database
+from tests.integration.billing.till import (
+    Bank,
+    Till,
+    a_till,
+    empty_database,
+    till,
+    till_bank,
+    till_clock,
+    till_database,
+)
 from tests.support import FakeClock
+from tools.migration import folder_of
 
 __all__ = ["till", "till_bank", "till_clock", "till_database"]
 promise = pytest.mark.promise("9-tax", "4-obligation")
@@ -213,3 +227,23 @@ async def test_a_plan_says_until_when_and_on_which_ground(years: Years) -> None:
     assert (kept.ground, kept.until.ToDatetime(tzinfo=UTC)) == (BOOKS_GROUND, DAY)
     assert {each.category: each.count for each in kept.counts} == {"PAYMENT": 2 + 11 + 2}
     assert promises_pb2.ANONYMISED not in {each.fate for each in plan.buckets}
+
+
+@promise
+async def test_books_of_people_who_left_before_there_were_dates_get_one(
+    infra: Infra, till_bank: Bank, tmp_path: Path
+) -> None:
+    for each in (folder_of("billing") / "versions").glob("000[1-6]*.py"):
+        (tmp_path / "versions").mkdir(exist_ok=True)
+        shutil.copy(each, tmp_path / "versions")
+    async with empty_database(infra) as url, a_till(url, FakeClock(LEFT), till_bank) as till:
+        await migrate.upgrade(url, tmp_path)
+        stays, left = await till.person(), await till.person()
+        book = await till.book(left)
+        sql = await asyncpg.connect(url)
+        await sql.execute("DELETE FROM wallets WHERE account = $1", left)
+        await migrate.upgrade(url, folder_of("billing"))
+        assert [tuple(row) for row in await sql.fetch("SELECT * FROM closed_books")] == [(book, DAY)]
+        await till.ledger.place(stays, job := uuid4(), 5, LIFETIME)
+        assert await till.ledger.settle(job, 5)
+        await sql.close()

@@ -207,17 +207,23 @@ FORGET_CUSTOMER = Statement(sql("DELETE FROM stripe_customers WHERE account = :a
 ERASURE = Statement(sql("SELECT cause FROM erasures WHERE account = :account"))
 
 
-@pytest.fixture(scope="module")
-async def till_database(infra: Infra) -> AsyncIterator[str]:
-    """Billing's tables, empty."""
+@asynccontextmanager
+async def empty_database(infra: Infra) -> AsyncIterator[str]:
+    """One of billing's own, without tables, until the block ends."""
     name = f"billing_{uuid4().hex[:12]}"
     admin = await asyncpg.connect(infra.postgres.admin_dsn)
     await admin.execute(f"CREATE DATABASE {name} OWNER billing")
-    url = re.sub(r"/billing\?", f"/{name}?", infra.postgres.dsn("billing"), count=1)
-    await migrate.upgrade(url, Path(folder_of("billing")))
-    yield url
+    yield re.sub(r"/billing\?", f"/{name}?", infra.postgres.dsn("billing"), count=1)
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()
+
+
+@pytest.fixture(scope="module")
+async def till_database(infra: Infra) -> AsyncIterator[str]:
+    """Billing's tables, empty."""
+    async with empty_database(infra) as url:
+        await migrate.upgrade(url, Path(folder_of("billing")))
+        yield url
 
 
 @pytest.fixture
