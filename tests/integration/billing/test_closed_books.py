@@ -140,6 +140,8 @@ async def test_a_book_in_which_something_is_held_waits_for_that_to_settle(years:
     await years.till.ledger.place(person, job, 30, LIFETIME)
     await years.leave(person)
     assert await years.until(DAY + MOMENT) == 0
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await years.sql.execute("DELETE FROM closed_books WHERE book = $1", book)
     assert (await years.rows("book = $1", book)).keys() == {*OF_BOOKS}
     await years.till.ledger.settle(job, 30)
     assert await years.until(DAY + MOMENT) == 1
