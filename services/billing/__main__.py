@@ -15,14 +15,15 @@ from chassis.jobs import Job
 from chassis.pages import Pages
 from chassis.service import Service, main
 from chassis.settings import ServiceSettings
+from promises.retention import HOURLY
 from promises.standing import keep_promises
 from services.billing.adapters.jobs import Jobs
 from services.billing.adapters.stripe import stripe_at
-from services.billing.consumers import Books, Consumers
+from services.billing.consumers import Consumers, Records
 from services.billing.domain import Gift, Row
 from services.billing.handler import Handler
 from services.billing.jobs import Expiry, Payments, StaleHolds
-from services.billing.repository import Customers, Ledger
+from services.billing.repository import Books, Customers, Ledger
 
 
 class Settings(ServiceSettings):
@@ -42,7 +43,7 @@ class Settings(ServiceSettings):
 @asynccontextmanager
 async def compose(service: Service, settings: Settings) -> AsyncIterator[Payments]:
     """Wire the service; its connections to Stripe close when the block ends."""
-    ledger = Ledger(service.db)
+    ledger, books = Ledger(service.db), Books(service.db)
     pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
     handler = Handler(ledger, pages, settings.hold_lifetime)
     service.offer(billing_pb2.DESCRIPTOR.services_by_name["BillingService"], handler)
@@ -51,9 +52,10 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Payment
     service.every(Job("expire lots", timedelta(minutes=1), Expiry(ledger).run))
     jobs = Jobs(GenerationServiceStub(service.peer("generation")))
     service.every(Job("settle stale holds", timedelta(minutes=1), StaleHolds(ledger, jobs).run))
+    service.every(Job("sweep closed books", HOURLY, books.sweep))
     async with stripe_at(settings.stripe_url, settings.stripe_api_key) as stripe:
         payments = Payments(Customers(service.db), stripe)
-        keep_promises(service, AccountErased, [Books(ledger), payments])
+        keep_promises(service, AccountErased, [Records(books), payments])
         service.every(Job("close customers", timedelta(minutes=1), payments.sweep))
         yield payments
 

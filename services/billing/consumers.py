@@ -7,17 +7,17 @@ from uuid import UUID
 
 from crafiq.generation.v1 import events_pb2 as generation
 from crafiq.identity.v1 import events_pb2 as identity
-from crafiq.promises.v1.promises_pb2 import ANONYMISED
+from crafiq.promises.v1.promises_pb2 import RETAINED_UNTIL
 from prometheus_client import Counter
 
 from chassis.consumers import Subscription
 from chassis.db import Transaction
 from chassis.events import account_of
 from promises import subjects
-from promises.erasing import Beyond
+from promises.erasing import Beyond, Wanted
 from promises.shares import Share
-from services.billing.domain import Gift, HoldState, HoldUnknown, id_of
-from services.billing.repository import Ledger
+from services.billing.domain import BOOKS_GROUND, Gift, HoldState, HoldUnknown, id_of, kept_until
+from services.billing.repository import Books, Ledger
 
 log = logging.getLogger(__name__)
 CAPPED = Counter("crafiq_billing_capped_captures", "Deliveries that cost more than was held.")
@@ -76,13 +76,19 @@ class Consumers:
             log.warning("%s delivered after its hold was given back", event.generation)
 
 
-class Books(Beyond):
-    """The ledger of a person whose wallet goes: it stays, as nobody's."""
+class Records(Beyond):
+    """The book of a person whose wallet goes: nobody's from then on, and kept as long as the law demands."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> None:
+        """Say when the book ends, while it is known whose it is."""
+        await self._books.close(tx, wanted.account, wanted.deleted_at)
 
     async def found(self, account: UUID, erasure: UUID | None) -> list[Share]:
-        """How many entries there are, as long as anything says whose they are."""
-        entries = 0 if erasure else await self._ledger.size(account)
-        return [Share("PAYMENT", ANONYMISED, entries)]
+        """How many records there are, as long as anything says whose they are."""
+        if erasure is not None:
+            return []
+        until = kept_until(self._books.now)
+        return [Share("PAYMENT", RETAINED_UNTIL, await self._books.size(account), BOOKS_GROUND, until)]

@@ -7,6 +7,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Awaitable
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from cli.api import Api, ApiRefused, Json
 from cli.receipts import verified
+from services.billing.domain import BOOKS_GROUND, kept_until
 from tests.e2e.conftest import Join, Person, first_mail
 from tests.e2e.personal import used
 from tests.running import Running
@@ -76,7 +78,9 @@ async def places_of(platform: Running, value: str) -> set[str]:
     return found
 
 
-@pytest.mark.promise("9-delete-now", "9-delete-preview", "9-public-remains", "9-public-anon", "11-erase")
+@pytest.mark.promise(
+    "9-delete-now", "9-delete-preview", "9-public-remains", "9-public-anon", "9-tax", "11-erase"
+)
 async def test_an_account_is_deleted_and_the_receipt_says_so(
     platform: Running, http: aiohttp.ClientSession, join: Join, photo: bytes
 ) -> None:
@@ -103,6 +107,9 @@ async def test_an_account_is_deleted_and_the_receipt_says_so(
     assert all(line["leftNow"] == 0 for line in lines)
     assert {each["holder"] for each in said["holders"]} == HOLDERS
     assert person.account not in json.dumps(said)
+    (records,) = [each for each in said["retained"] if each["category"] == "PAYMENT"]
+    assert (records["holder"], records["ground"]) == ("billing", BOOKS_GROUND)
+    assert records["until"] == f"{kept_until(datetime.now(UTC)):%FT%TZ}"
     async with http.get(used(link["url"])) as gone:
         assert gone.status == 404
     anybody = Api(http, platform.gateway)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from chassis.clock import Clock
 from chassis.db import Database
 from services.billing.adapters.stripe import stripe_at
+from services.billing.domain import BOOKS_GROUND, kept_until
 from services.billing.jobs import Payments
 from services.billing.repository import Customers, Ledger
 from tests.e2e.conftest import Join
@@ -24,7 +26,7 @@ from tests.running import Running
 from tests.support import eventually
 
 
-@pytest.mark.promise("9-cancel-sub", "9-delete-now", "11-erase")
+@pytest.mark.promise("9-cancel-sub", "9-delete-now", "9-tax", "11-erase")
 async def test_deleting_the_account_cancels_and_deletes_at_stripe(
     platform: Running, join: Join, http: aiohttp.ClientSession
 ) -> None:
@@ -39,6 +41,11 @@ async def test_deleting_the_account_cancels_and_deletes_at_stripe(
         subscription = await bank.subscribe(customer)
         plan = await person.api.post("/v1/accounts/me:previewDeletion")
         assert plan.get("silentHolders", []) == []
+        (kept,) = [each for each in plan["buckets"] if each["ground"] == BOOKS_GROUND]
+        assert (kept["fate"], kept["until"]) == ("RETAINED_UNTIL", f"{kept_until(datetime.now(UTC)):%FT%TZ}")
+        assert kept["policyText"].startswith(
+            "Payments and records: We keep transaction and invoicing records"
+        )
         proof = await person.api.post("/v1/sessions:reauthenticate", password=person.password)
         secret = secrets.token_urlsafe(24)
         asked = {

@@ -1,5 +1,6 @@
 """The credit ledger: its rows and their rules, what it refuses, what it answers. Customers at Stripe."""
 
+from services.billing.domain.books import BOOKS_GROUND, CARRIED, YEARS_OF_BOOKS, ClosedBook, kept_until
 from services.billing.domain.payments import (
     CLOSED_KEPT,
     INDEXED_AFTER,
@@ -41,11 +42,15 @@ from services.billing.domain.views import (
 )
 
 __all__ = [
+    "BOOKS_GROUND",
+    "CARRIED",
     "CLOSED_KEPT",
     "INDEXED_AFTER",
     "KEYS_LAST",
     "OPENING_LASTS",
+    "YEARS_OF_BOOKS",
     "Balance",
+    "ClosedBook",
     "Closing",
     "ClosingState",
     "CustomerClosing",
@@ -72,4 +77,5 @@ __all__ = [
     "TransferKind",
     "Wallet",
     "id_of",
+    "kept_until",
 ]

@@ -35,7 +35,7 @@ from promises.inventory import (
 
 MOMENT = DateTime(timezone=True)
 LINK = Declaration(Category.PAYMENT, Purpose.PAYMENT, Basis.CONTRACT, ACCOUNT, DELETE)
-BOOK = "a random id: somebody's while a wallet names it, nobody's once the wallet is deleted"
+BOOK = "a random id: somebody's while a wallet names it, then nobody's until the day in closed_books"
 LEDGER = "an entry of the ledger, which knows books and not people"
 
 
@@ -54,6 +54,7 @@ class TransferKind(StrEnum):
     CAPTURE = "CAPTURE"
     RELEASE = "RELEASE"
     EXPIRY = "EXPIRY"
+    CARRY = "CARRY"
 
 
 class HoldState(StrEnum):
@@ -100,9 +101,9 @@ class Lot(Row, table=True):
 
 
 class Transfer(Row, table=True):
-    """An amount from the debited account of a lot to the credited one; never changed, never removed.
+    """An amount from the debited account of a lot to the credited one; never changed, and gone with its book.
 
-    `transaction` groups what happened together.
+    `transaction` groups what happened together. A CARRY stands for what was in books that are gone.
     """
 
     __tablename__ = "transfers"
@@ -112,7 +113,8 @@ class Transfer(Row, table=True):
             "(kind, debit, credit) IN ("
             "('GRANT', 'GRANTED', 'AVAILABLE'), ('HOLD', 'AVAILABLE', 'HELD'),"
             " ('CAPTURE', 'HELD', 'SETTLED'), ('RELEASE', 'HELD', 'AVAILABLE'),"
-            " ('EXPIRY', 'AVAILABLE', 'EXPIRED'))",
+            " ('EXPIRY', 'AVAILABLE', 'EXPIRED'), ('CARRY', 'GRANTED', 'AVAILABLE'),"
+            " ('CARRY', 'GRANTED', 'SETTLED'), ('CARRY', 'GRANTED', 'EXPIRED'))",
             name="ck_transfers_route",
         ),
         CheckConstraint(
@@ -144,6 +146,7 @@ class Hold(Row, table=True):
         CheckConstraint("book IS NOT NULL OR (state = 'RELEASED' AND credits = 0)", name="ck_holds_book"),
         CheckConstraint("(state = 'HELD') = (settled_at IS NULL)", name="ck_holds_settled"),
         Index("ix_holds_stale", "expires_at", postgresql_where=text("state = 'HELD'")),
+        Index("ix_holds_bookless", "settled_at", postgresql_where=text("book IS NULL")),
     )
 
     generation: UUID = plain("a job's random id; whose it was only generation knows", primary_key=True)

@@ -93,6 +93,8 @@ class Entry:
                 return f"{_credits(self.available_delta)} given back: the generation delivered nothing."
             case TransferKind.EXPIRY:
                 return f"{_credits(-self.available_delta)} ended unused."
+            case TransferKind.CARRY:  # in the house's book, which nobody reads
+                return f"{_credits(self.available_delta)} carried forward."
 
 
 def _credits(number: int) -> str:

@@ -59,9 +59,6 @@ GRANT = Statement(
     """)
 )
 BOOK = Statement(select(col(Wallet.book)).where(col(Wallet.account) == bindparam("of")), scalar)
-SIZE = Statement(
-    text("SELECT count(*) FROM transfers JOIN wallets USING (book) WHERE wallets.account = :account"), scalar
-)
 # What a lot still has after its end is not available any more, whether or not that was booked yet.
 BALANCE = Statement(
     text("""
@@ -234,11 +231,6 @@ class Ledger:
     async def book(self, account: UUID) -> UUID | None:
         """Whose transfers are the person's; None if there is no wallet."""
         return await self._db.first(BOOK, of=account)
-
-    async def size(self, account: UUID) -> int:
-        """How many transfers are the person's."""
-        found: int = await self._db.one(SIZE, account=account)
-        return found
 
     async def balance(self, account: UUID) -> Balance:
         """What the person has; raises SubjectUnknown if there is no wallet."""

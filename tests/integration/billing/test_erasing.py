@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,7 +17,7 @@ from crafiq.generation.v1 import events_pb2 as generation
 from crafiq.promises.v1 import promises_pb2
 
 from chassis.db import Isolation
-from services.billing.domain import Balance
+from services.billing.domain import Balance, kept_until
 from services.billing.repository import Ledger
 from tests.integration.billing.conftest import GRANT, People, Sql, verified
 from tests.integration.billing.test_holds import place, release
@@ -79,6 +80,8 @@ async def test_the_wallet_goes_and_the_books_stay_as_nobodys(
     assert (list(found.found), list(found.left)) == ([], [])
     assert await remains(sql, person) == {}
     assert await moved(sql, book) == (GRANT, 30, 0)
+    until = await sql.fetchval("SELECT until FROM closed_books WHERE book = $1", book)
+    assert until == kept_until(datetime.now(UTC))
     with pytest.raises(grpc.aio.AioRpcError):
         await generation_calls.PlaceHold(place(person, uuid4(), 1))
     # The last words about a job go through: they are about the ledger and not about the person.

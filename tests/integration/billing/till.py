@@ -29,10 +29,10 @@ from promises.erasing import Erasing, Wanted
 from promises.holdings import Holdings
 from sandbox.stripe.app import create_app
 from services.billing.adapters.stripe import stripe_at
-from services.billing.consumers import Books
+from services.billing.consumers import Records
 from services.billing.domain import Gift, Row
 from services.billing.jobs import Payments
-from services.billing.repository import Customers, Ledger
+from services.billing.repository import Books, Customers, Ledger
 from tests.support import FakeClock
 from tools.migration import folder_of
 
@@ -123,13 +123,17 @@ class Till:
         return Ledger(self.db)
 
     @property
+    def books(self) -> Books:
+        return Books(self.db)
+
+    @property
     def eraser(self) -> Eraser:
         """As the service composes it."""
-        return Eraser(self.db, Erasing(Row.metadata, [Books(self.ledger), self.payments]), AccountErased)
+        return Eraser(self.db, Erasing(Row.metadata, [Records(self.books), self.payments]), AccountErased)
 
     @property
     def holdings(self) -> Holdings:
-        return Holdings(self.db, Row.metadata, [Books(self.ledger), self.payments])
+        return Holdings(self.db, Row.metadata, [Records(self.books), self.payments])
 
     async def person(self) -> UUID:
         """Somebody with a wallet."""
@@ -203,17 +207,23 @@ FORGET_CUSTOMER = Statement(sql("DELETE FROM stripe_customers WHERE account = :a
 ERASURE = Statement(sql("SELECT cause FROM erasures WHERE account = :account"))
 
 
-@pytest.fixture(scope="module")
-async def till_database(infra: Infra) -> AsyncIterator[str]:
-    """Billing's tables, empty."""
+@asynccontextmanager
+async def empty_database(infra: Infra) -> AsyncIterator[str]:
+    """One of billing's own, without tables, until the block ends."""
     name = f"billing_{uuid4().hex[:12]}"
     admin = await asyncpg.connect(infra.postgres.admin_dsn)
     await admin.execute(f"CREATE DATABASE {name} OWNER billing")
-    url = re.sub(r"/billing\?", f"/{name}?", infra.postgres.dsn("billing"), count=1)
-    await migrate.upgrade(url, Path(folder_of("billing")))
-    yield url
+    yield re.sub(r"/billing\?", f"/{name}?", infra.postgres.dsn("billing"), count=1)
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()
+
+
+@pytest.fixture(scope="module")
+async def till_database(infra: Infra) -> AsyncIterator[str]:
+    """Billing's tables, empty."""
+    async with empty_database(infra) as url:
+        await migrate.upgrade(url, Path(folder_of("billing")))
+        yield url
 
 
 @pytest.fixture

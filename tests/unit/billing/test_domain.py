@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
 from promises.inventory import check
 from services.billing.domain import (
+    BOOKS_GROUND,
     Entry,
     Hold,
     HoldMismatch,
@@ -20,7 +22,9 @@ from services.billing.domain import (
     Row,
     TransferKind,
     id_of,
+    kept_until,
 )
+from services.privacy.domain.plans import sentences_with
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 JOB = uuid4()
@@ -80,6 +84,7 @@ def test_what_was_given_back_is_not_placed_again() -> None:
         ),
         (entry(TransferKind.RELEASE, 4, -4), "4 credits given back: the generation delivered nothing."),
         (entry(TransferKind.EXPIRY, -1, 0), "1 credit ended unused."),
+        (entry(TransferKind.CARRY, 3, 0), "3 credits carried forward."),
     ],
 )
 def test_an_entry_tells_its_person_what_happened(shown: Entry, sentence: str) -> None:
@@ -106,3 +111,25 @@ def test_a_name_that_can_not_be_one_is_refused(name: str) -> None:
 
 def test_a_name_gives_its_id() -> None:
     assert id_of(f"generations/{JOB}", "generations", "generation") == UUID(str(JOB))
+
+
+@pytest.mark.promise("9-tax", "4-obligation")
+@pytest.mark.parametrize(
+    ("deleted_at", "over"),
+    [
+        ("2026-01-01T00:00:00+00:00", 2037),
+        ("2026-12-31T23:59:59+00:00", 2037),
+        ("2027-01-01T00:30:00+01:00", 2037),
+        ("2024-02-29T12:00:00+00:00", 2035),
+    ],
+)
+def test_books_are_kept_ten_whole_years_after_that_of_the_deletion(deleted_at: str, over: int) -> None:
+    assert kept_until(datetime.fromisoformat(deleted_at)) == datetime(over, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.promise("9-tax", "9-delete-preview")
+def test_the_ground_is_in_the_policys_own_sentence_on_payments() -> None:
+    folder = Path("services/privacy/documents")
+    for text in folder.glob("privacy-policy-*.txt"):
+        said = sentences_with(text.read_text(encoding="utf-8"), BOOKS_GROUND)
+        assert said.startswith("Payments and records: We keep transaction and invoicing records as required")
