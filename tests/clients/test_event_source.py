@@ -48,6 +48,7 @@ async def test_a_cable_that_is_pulled_loses_nothing(
     assert seen["connections"] == [None, "1", "2"]
 
 
+@pytest.mark.promise("3-authenticate", "8-least-priv")
 async def test_who_is_not_signed_in_is_refused_once_and_for_all(
     node: Node, gateway: Gateway, upstream: Upstream
 ) -> None:

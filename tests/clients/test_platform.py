@@ -41,6 +41,7 @@ async def test_an_event_source_sees_every_state_whatever_the_network_does(
     assert {int(number) for number in later} <= set(numbers[:-1])
 
 
+@pytest.mark.promise("3-generate")
 async def test_connect_web_orders_watches_and_reads(platform: Running, join: Join, node: Node) -> None:
     person = await join()
     headers = {"Authorization": f"Bearer {person.access_token}"}
