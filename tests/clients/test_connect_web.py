@@ -42,6 +42,7 @@ async def test_64_bit_numbers_arrive_whole(node: Node, gateway: Gateway, somebod
     assert seen["messages"][0]["sizeBytes"] == "9007199254740993"
 
 
+@pytest.mark.promise("8-tls")
 async def test_over_tls_as_well(node: Node, gateway: Gateway, somebody: dict[str, str]) -> None:
     authority = str(gateway.folder.parent / "tls" / "gateway" / "ca.crt")
     request = {"name": "assets/a1"}
@@ -68,6 +69,7 @@ async def test_a_refusal_is_a_typed_error_with_its_details(
     }
 
 
+@pytest.mark.promise("3-authenticate", "8-least-priv")
 async def test_nobody_is_told_to_sign_in(node: Node, gateway: Gateway, upstream: Upstream) -> None:
     seen = await node.call(gateway.url, f"{ASSETS}/GetAsset", {"name": "assets/a1"})
     assert seen["fault"]["code"] == "Unauthenticated"

@@ -46,6 +46,7 @@ async def test_an_order_with_a_token(gateway: Gateway, upstream: Upstream, someb
     assert (status.split()[0], json.loads(content)["prompt"]) == ("200", "a kettle")
 
 
+@pytest.mark.promise("8-least-priv")
 async def test_a_refusal_says_what_to_do(gateway: Gateway, somebody: dict[str, str]) -> None:
     content, status = await curl(f"{gateway.url}/v1/assets/a1")
     assert status == "401 1.1 application/json"

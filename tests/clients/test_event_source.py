@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from chassis.rpc.tokens import ACCESS_COOKIE
 from tests.clients.node import Node
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ async def test_it_comes_back_after_the_last_event_that_it_saw(
     node: Node, gateway: Gateway, upstream: Upstream
 ) -> None:
     """With the session's cookie, which is all that a browser's EventSource can send."""
-    cookie = {"Cookie": f"__Host-crafiq_access={upstream.tokens.access(uuid4())}"}
+    cookie = {"Cookie": f"{ACCESS_COOKIE}={upstream.tokens.access(uuid4())}"}
     seen = await node.watch(f"{gateway.url}/v1/generations/breaks:watch", cookie, ["3"])
     assert [event["id"] for event in seen["events"]] == ["1", "2", "3"]
     assert seen["connections"] == [None, "1", "2"]
@@ -47,6 +48,7 @@ async def test_a_cable_that_is_pulled_loses_nothing(
     assert seen["connections"] == [None, "1", "2"]
 
 
+@pytest.mark.promise("3-authenticate", "8-least-priv")
 async def test_who_is_not_signed_in_is_refused_once_and_for_all(
     node: Node, gateway: Gateway, upstream: Upstream
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients.node import Node
 from tests.clients.test_curl import CURL, curl
-from tests.e2e.conftest import Join
+from tests.e2e.conftest import Join, slow_down
 from tests.running import Running
 
 GENERATION = "crafiq.generation.v1.GenerationService"
@@ -27,7 +27,7 @@ async def test_an_event_source_sees_every_state_whatever_the_network_does(
     person = await join()
     prompt = f"a copper kettle, {uuid4()}"
     # EventSource comes back after three seconds; the job is to end later than that.
-    await _slow_down(platform, http, prompt, seconds=5)
+    await slow_down(platform, http, prompt, seconds=5)
     order = await person.order(prompt)
     url = f"{platform.gateway}/v1/{order['name']}:watch"
     bearer = {"Authorization": f"Bearer {person.access_token}"}
@@ -41,15 +41,7 @@ async def test_an_event_source_sees_every_state_whatever_the_network_does(
     assert {int(number) for number in later} <= set(numbers[:-1])
 
 
-async def _slow_down(platform: Running, http: aiohttp.ClientSession, prompt: str, seconds: int) -> None:
-    """The stand-in for the vendor takes this long for this prompt."""
-    key = (platform.state / "secrets" / "sandbox-openai" / "crafiq_openai_api_key").read_text()
-    url = f"{platform.endpoints['sandbox']['openai']}/sandbox/faults"
-    slow = [{"kind": "delay", "match": prompt, "seconds": seconds}]
-    async with http.put(url, json=slow, headers={"Authorization": f"Bearer {key}"}) as answer:
-        assert answer.status == 200, await answer.text()
-
-
+@pytest.mark.promise("3-generate")
 async def test_connect_web_orders_watches_and_reads(platform: Running, join: Join, node: Node) -> None:
     person = await join()
     headers = {"Authorization": f"Bearer {person.access_token}"}

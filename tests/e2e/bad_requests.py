@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,12 +9,11 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from tests.e2e.forms import Form, Json, Request, changed, in_url
+from tests.e2e.forms import NAME, Form, Json, Request, changed, in_url
 from tests.e2e.personal import used
 
 # In every text that is made up here: no log may have it.
 MARK = used(f"zebra{uuid.uuid4().hex}")
-NAME = re.compile(r"^[a-z]+/[0-9a-f-]{36}$")
 # What may stand where the last segment of a name is expected, in the spelling of URLs.
 BAD_NAMES = {
     "of nothing": str(uuid.uuid4()),

@@ -153,6 +153,15 @@ async def new_person(platform: Running, http: aiohttp.ClientSession, **more: Any
     return person
 
 
+async def slow_down(platform: Running, http: aiohttp.ClientSession, prompt: str, seconds: int) -> None:
+    """The stand-in for the vendor takes this long for this prompt."""
+    key = (platform.state / "secrets" / "sandbox-openai" / "crafiq_openai_api_key").read_text()
+    url = f"{platform.endpoints['sandbox']['openai']}/sandbox/faults"
+    slow = [{"kind": "delay", "match": prompt, "seconds": seconds}]
+    async with http.put(url, json=slow, headers={"Authorization": f"Bearer {key}"}) as answer:
+        assert answer.status == 200, await answer.text()
+
+
 @pytest.fixture
 def join(platform: Running, http: aiohttp.ClientSession) -> Join:
     """Makes people."""

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from google.protobuf import descriptor_pool, json_format, message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from protovalidate import Validator
 
 from tests.e2e.matrix import methods
@@ -22,6 +23,7 @@ from tools.openapi.types import Types
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
+NAME = re.compile(r"^[a-z]+/[0-9a-f-]{36}$")
 # The pattern with the variables of a path: `{name=assets/*}`.
 VARIABLE = re.compile(r"\{([\w.]+)(?:=([^}]+))?\}")
 _validator = Validator()
@@ -112,24 +114,42 @@ def forms() -> dict[str, Form]:
     """Every HTTP rule that there is, by RPC and rule: `assets.GetAsset GET /v1/{name=assets/*}`."""
     # Importing them is what fills the pool.
     assert list(methods())
-    files = parse((ROOT / "gen" / "crafiq.binpb").read_bytes())
-    examples = Examples(Types.of(files))
     return {
-        f"{rpc.label} {binding.method} {binding.template.text}": Form(rpc, binding, _good(examples, rpc))
-        for rpc in outside(files)
+        f"{rpc.label} {binding.method} {binding.template.text}": Form(rpc, binding, good(rpc.request))
+        for rpc in outside(_files())
         for binding in rpc.bindings
     }
 
 
-def _good(examples: Examples, rpc: Rpc) -> Json:
-    """The document's example, without what would be refused before anything else is looked at."""
-    good = examples.message(rpc.request)
+@cache
+def _files() -> FileDescriptorSet:
+    return parse((ROOT / "gen" / "crafiq.binpb").read_bytes())
+
+
+@cache
+def _examples() -> Examples:
+    return Examples(Types.of(_files()))
+
+
+def good(request: str) -> Json:
+    """The document's example of a request, without what would be refused before anything is looked at."""
+    example = _examples().message(request)
     # An etag of another state.
     return {
         name: {key: own for key, own in value.items() if key != "etag"} if isinstance(value, dict) else value
-        for name, value in good.items()
+        for name, value in example.items()
         if name != "etag"
     }
+
+
+def named(values: Json) -> Iterator[tuple[tuple[str, ...], str | list[str]]]:
+    """Where names of things stand in a request, and what stands there: a name, or a list of one."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from (((key, *place), names) for place, names in named(value))
+        one = value[0] if isinstance(value, list) and value else value
+        if isinstance(one, str) and NAME.match(one):
+            yield (key,), value
 
 
 def changed(values: Json, place: tuple[str, ...], value: Any) -> Json:

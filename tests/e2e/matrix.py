@@ -16,9 +16,12 @@ import grpc.aio
 from crafiq.options.v1 import options_pb2
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
 from joserfc.jwk import ECKey
 
 from chassis.rpc import mint
+from deploy.local.certs import Certificates
+from deploy.local.state import StateFolder
 from promises.holder import DATA_HOLDER
 
 SERVICES = ("identity", "assets", "generation", "billing", "privacy")
@@ -64,10 +67,10 @@ class Doors:
         return self._channels[key]
 
     def _open(self, service: str, certificate: str) -> grpc.aio.Channel:
-        folder = self.state / "tls"
-        authority = (folder / service / "ca.crt").read_bytes()
+        authority = (self.state / "tls" / service / "ca.crt").read_bytes()
         if certificate:
-            own = folder / certificate
+            # An operator's is made when an operator first needs it.
+            own = Certificates(StateFolder(self.state)).folder(certificate)
             pair = (own / "tls.key").read_bytes(), (own / "tls.crt").read_bytes()
         else:
             pair = None, None
@@ -81,9 +84,15 @@ class Doors:
             await channel.close()
 
     async def call(
-        self, service: str, method: MethodDescriptor, certificate: str, token: str = "", **headers: str
+        self,
+        service: str,
+        method: MethodDescriptor,
+        certificate: str,
+        token: str = "",
+        asked: Message | None = None,
+        **headers: str,
     ) -> grpc.StatusCode:
-        """The status that an empty request gets."""
+        """The status that a request gets, by default an empty one."""
         request = message_factory.GetMessageClass(method.input_type)
         answer = message_factory.GetMessageClass(method.output_type)
         channel = self.channel(service, certificate)
@@ -93,7 +102,8 @@ class Doors:
         kind = "_".join(ways)
         ask = getattr(channel, kind)(path(method), request.SerializeToString, answer.FromString)
         metadata = [*headers.items(), *([("authorization", f"Bearer {token}")] if token else [])]
-        sent: Any = iter([request()]) if method.client_streaming else request()
+        message = asked or request()
+        sent: Any = iter([message]) if method.client_streaming else message
         call = ask(sent, timeout=DEADLINE, metadata=metadata)
         try:
             if method.server_streaming:

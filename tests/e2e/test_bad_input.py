@@ -7,7 +7,6 @@ person has what they had. A new RPC is in here as soon as it is in its proto.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +16,10 @@ from yarl import URL
 
 from cli.api import Json
 from tests.e2e.bad_requests import Bad, Things
-from tests.e2e.conftest import DATA, Person, new_person
+from tests.e2e.conftest import Person, new_person
 from tests.e2e.forms import Form, Request, forms
 from tests.e2e.refusals import Answer, fault_of
+from tests.e2e.things import settle
 from tests.running import Running
 
 AT_ONCE = 8
@@ -29,34 +29,6 @@ FOR_ONESELF = {"AUTHENTICATION", "SECURITY"}
 REFUSED = {400, 404, 409, 412, 413, 414, 415, 422, 431}
 
 pytestmark = [pytest.mark.promise("3-operate", "8-no-guarantee"), pytest.mark.timeout(120)]
-
-
-async def _settle(person: Person) -> dict[str, str]:
-    """Gives somebody one thing of every kind; answers the last segments of their names."""
-    photo = (DATA / "coffee.png").read_bytes()
-    upload = await person.open(photo, "coffee.png", "image/png")
-    await person.api.put(upload["url"], photo, upload["headers"])
-    asset = await person.api.post(f"/v1/{upload['name']}:complete")
-    order = await person.order("a brass bell in the rain")
-    assert (await person.finished(order["name"]))["state"] == "SUCCEEDED"
-    session = (await person.api.get("/v1/sessions"))["sessions"][0]
-    named = dict(thing["name"].split("/") for thing in (upload, asset, order, session))
-    return {kind: named.get(kind) or await _made(person, kind) for kind in _kinds()}
-
-
-def _kinds() -> set[str]:
-    return {kind for form in forms().values() for kind in form.variables.values()}
-
-
-async def _made(person: Person, kind: str) -> str:
-    """The name of a new thing, if things of that kind can be made just so; else one of nothing."""
-    creating = ("POST", f"/v1/{kind}")
-    found = (f for f in forms().values() if (f.binding.method, f.binding.template.text) == creating)
-    create = next(found, None)
-    if create is None:
-        return str(uuid.uuid4())
-    made = await person.api.post(create.path({}), **{**create.good, "requestId": str(uuid.uuid4())})
-    return str(made["name"]).partition("/")[2]
 
 
 async def _tokens(person: Person, mine: dict[str, str]) -> dict[str, str]:
@@ -94,7 +66,7 @@ async def scene(platform: Running) -> Any:
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as http:
         person, other = await asyncio.gather(*(new_person(platform, http) for _ in range(2)))
-        mine, theirs = await asyncio.gather(_settle(person), _settle(other))
+        mine, theirs = await asyncio.gather(settle(person), settle(other))
         things = Things(mine, theirs, await _tokens(person, mine), await _tokens(other, theirs))
         yield Scene(platform, http, person, things, await person.balance())
 
@@ -116,7 +88,7 @@ async def _caller(form: Form, scene: Scene) -> tuple[Person, Things]:
         session = (await person.api.get("/v1/sessions"))["sessions"][0]
         mine = {**scene.things.mine, "sessions": session["name"].partition("/")[2]}
     else:
-        mine = await _settle(person)
+        mine = await settle(person)
     return person, replace(scene.things, mine=mine)
 
 

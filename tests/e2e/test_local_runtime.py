@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from cli.__main__ import main
 from cli.api import ApiRefused
 from tests.e2e.conftest import Join, Running
 from tests.processes import LOOPBACK, alive, family, listening, written_down
@@ -20,6 +23,7 @@ from tests.support import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = {"identity", "assets", "generation", "billing", "privacy"}
+VERSIONED = ("Crafiq", "PostgreSQL", "NATS", "Envoy", "SeaweedFS")
 
 
 def test_every_process_listens_on_loopback_only(platform: Running) -> None:
@@ -35,10 +39,21 @@ def test_nobody_else_can_read_keys_or_endpoints(platform: Running) -> None:
         assert mode & 0o077 == 0 or path.name == "up.log", f"{path} has mode {mode:o}"
 
 
+def _restarts(platform: Running) -> dict[str, int]:
+    processes = json.loads((platform.state / "processes.json").read_text())
+    return {each["name"]: each["restarts"] for each in processes}
+
+
 @pytest.mark.parametrize("name", ["billing", "gateway"])
-async def test_what_falls_comes_back(platform: Running, join: Join, name: str) -> None:
+async def test_what_falls_comes_back_and_status_says_so(
+    platform: Running,
+    join: Join,
+    name: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     person = await join()
-    before = written_down(platform.state)[name]
+    before, restarts = written_down(platform.state)[name], _restarts(platform)
     os.kill(before, signal.SIGKILL)
     await eventually(lambda: written_down(platform.state)[name] != before, timeout=20)
 
@@ -50,6 +65,16 @@ async def test_what_falls_comes_back(platform: Running, join: Join, name: str) -
         return (await person.finished(order["name"]))["state"] == "SUCCEEDED"
 
     await eventually(serves_again, timeout=20)
+    monkeypatch.setenv("CRAFIQ_STATE", str(platform.state))
+    assert await asyncio.to_thread(main, ["status"]) == 0
+    said = [line.split() for line in capsys.readouterr().out.splitlines()]
+    running = {words[0]: words for words in said if words[1:2] == ["running"]}
+    assert {*SERVICES, "gateway", "launcher"} < set(running)
+    assert {each: int(running[each][-1]) for each in restarts} == {**restarts, name: restarts[name] + 1}
+    schemas = {words[0] for words in said if re.fullmatch(r"[a-z]+ \d{4} \d+ \d+", " ".join(words))}
+    assert schemas == SERVICES
+    versions = next(" ".join(words) for words in said if words[:1] == ["Versions"])
+    assert re.fullmatch("Versions " + ", ".join(rf"{part} \d+(\.\d+)+" for part in VERSIONED), versions)
 
 
 @pytest.mark.slow

@@ -12,6 +12,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from chassis.rpc.tokens import ACCESS_COOKIE
+from services.identity.handler.cookies import REFRESH_COOKIE
 from tests.support import Tokens
 
 from .conftest import Gateway, raw
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .upstream import Upstream
 
 ME = "/v1/accounts/me"
+REFRESH = "/v1/sessions:refresh"
 SPOOFED = {
     "x-auth-sub": "accounts/victim",
     "x-crafiq-service": "billing",
@@ -100,7 +103,7 @@ async def test_the_token_is_forwarded_and_the_call_has_a_deadline(
 
 
 async def test_a_cookie_is_as_good_as_a_bearer_token(http: aiohttp.ClientSession, upstream: Upstream) -> None:
-    cookie = f"__Host-crafiq_access={upstream.tokens.access(uuid4())}"
+    cookie = f"{ACCESS_COOKIE}={upstream.tokens.access(uuid4())}"
     async with http.get(ME, headers={"Cookie": cookie}) as answer:
         assert answer.status == 200
     (call,) = upstream.reached
@@ -129,7 +132,7 @@ async def test_a_bad_token_signs_nobody_in_but_spoils_no_public_call(
     http: aiohttp.ClientSession, upstream: Upstream, kind: str
 ) -> None:
     token = _bad_tokens(upstream.tokens)[kind]
-    for headers in ({"Authorization": f"Bearer {token}"}, {"Cookie": f"__Host-crafiq_access={token}"}):
+    for headers in ({"Authorization": f"Bearer {token}"}, {"Cookie": f"{ACCESS_COOKIE}={token}"}):
         async with http.get(ME, headers=headers) as answer:
             assert answer.status == 401
             assert answer.headers["WWW-Authenticate"] == 'Bearer realm="crafiq"'
@@ -143,7 +146,7 @@ async def test_a_stale_cookie_does_not_spoil_a_good_token(
     http: aiohttp.ClientSession, somebody: dict[str, str], upstream: Upstream
 ) -> None:
     stale = upstream.tokens.access(uuid4(), lives=timedelta(minutes=-10))
-    async with http.get(ME, headers={**somebody, "Cookie": f"__Host-crafiq_access={stale}"}) as answer:
+    async with http.get(ME, headers={**somebody, "Cookie": f"{ACCESS_COOKIE}={stale}"}) as answer:
         assert answer.status == 200
 
 
@@ -160,8 +163,13 @@ async def test_signing_in_sets_both_cookies_and_they_sign_in(gateway: Gateway, u
         async with browser.post("/v1/sessions", json={"email": "a@b.example", "password": "x"}) as answer:
             assert answer.status == 200
             set_cookies = answer.headers.getall("Set-Cookie")
-        assert [c.split("=")[0] for c in set_cookies] == ["__Host-crafiq_access", "__Host-crafiq_refresh"]
+        # Each path on which the refresh token is read has a cookie of its own.
+        assert [c.split("=")[0] for c in set_cookies] == [ACCESS_COOKIE, REFRESH_COOKIE, REFRESH_COOKIE]
         async with browser.get(ME) as answer:
             assert answer.status == 200
-    assert upstream.reached[-1].all_of("x-forwarded-proto") == ["https"]
-    assert "__Host-crafiq_refresh=opaque" in upstream.reached[-1].all_of("cookie")[0]
+        async with browser.post(REFRESH, json={}, headers={"Origin": gateway.tls_url}) as answer:
+            assert answer.status == 200
+    me, refresh = upstream.reached[-2:]
+    assert me.all_of("x-forwarded-proto") == ["https"]
+    assert REFRESH_COOKIE not in me.all_of("cookie")[0]
+    assert f"{REFRESH_COOKIE}=opaque" in refresh.all_of("cookie")[0]

@@ -7,6 +7,9 @@ from uuid import uuid4
 
 import pytest
 
+from chassis.rpc.tokens import ACCESS_COOKIE
+from services.identity.handler.cookies import REFRESH_COOKIE
+
 from .conftest import PAGE
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ REFRESH = "/v1/sessions:refresh"
 @pytest.fixture
 def cookie(upstream: Upstream) -> dict[str, str]:
     """What a browser sends by itself."""
-    return {"Cookie": f"__Host-crafiq_access={upstream.tokens.access(uuid4())}; __Host-crafiq_refresh=x"}
+    return {"Cookie": f"{ACCESS_COOKIE}={upstream.tokens.access(uuid4())}; {REFRESH_COOKIE}=x"}
 
 
 @pytest.mark.parametrize("path", [SIGN_OUT, REFRESH])
@@ -43,7 +46,7 @@ async def test_a_forged_request_with_a_session_cookie_is_refused(
 async def test_the_refresh_cookie_alone_is_protected_too(
     http: aiohttp.ClientSession, upstream: Upstream
 ) -> None:
-    async with http.post(REFRESH, json={}, headers={"Cookie": "__Host-crafiq_refresh=x"}) as answer:
+    async with http.post(REFRESH, json={}, headers={"Cookie": f"{REFRESH_COOKIE}=x"}) as answer:
         assert answer.status == 403
     assert upstream.reached == []
 

@@ -18,6 +18,7 @@ from google.protobuf import empty_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 
+from services.identity.handler.cookies import set_session
 from tests.support import Tokens
 
 HEARTBEATS = 3
@@ -52,6 +53,17 @@ class Upstream:
         self.reached.append(Reached(method, request, metadata, context.time_remaining()))
 
 
+@dataclass
+class Said:
+    """What a handler says in headers."""
+
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+    def set_header(self, name: str, value: str) -> None:
+        """As a Call of the chassis takes it."""
+        self.headers.append((name, value))
+
+
 class Identity(identity_pb2_grpc.IdentityServiceServicer):
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
@@ -62,13 +74,9 @@ class Identity(identity_pb2_grpc.IdentityServiceServicer):
 
     async def CreateSession(self, request: Any, context: Any) -> identity_pb2.CreateSessionResponse:
         self._upstream.note("CreateSession", request, context)
-        attributes = "Path=/; Secure; HttpOnly; SameSite=Lax"
-        await context.send_initial_metadata(
-            (
-                ("set-cookie", f"__Host-crafiq_access={self._upstream.tokens.access(uuid4())}; {attributes}"),
-                ("set-cookie", f"__Host-crafiq_refresh=opaque; {attributes}"),
-            )
-        )
+        said: Any = Said()
+        set_session(said, self._upstream.tokens.access(uuid4()), "opaque")
+        await context.send_initial_metadata(said.headers)
         return identity_pb2.CreateSessionResponse(access_token="token")
 
     async def RefreshSession(self, request: Any, context: Any) -> identity_pb2.CreateSessionResponse:
