@@ -11,6 +11,7 @@ import json
 import mimetypes
 import re
 import secrets
+import unicodedata
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,7 @@ class Story:
             "e-mail address": self.email,
             "user name": self.name,
             "prompt": prompt,
-            "file name": file.name,
+            "file name": unicodedata.normalize("NFC", file.name).strip(),  # as titles are kept
         }
 
     async def run(self, file: Path, prompt: str) -> Seen:
