@@ -12,6 +12,7 @@ from cli.api import Api, ApiRefused, Json
 from cli.demo.story import Seen, require
 from cli.progress import Progress, Step
 from cli.receipts import verified
+from cli.search.stores import Searched
 
 STEPS = 5
 FATES = {
@@ -32,6 +33,7 @@ class Left:
     receipt: Json = field(default_factory=dict)
     file: Path | None = None
     gone: list[tuple[str, str]] = field(default_factory=list)
+    searched: list[Searched] = field(default_factory=list)
 
 
 class Leaving:
@@ -49,7 +51,7 @@ class Leaving:
         await self._preview(left)
         await self._delete(left)
         await self._receipt(left)
-        await self._search(left, private)
+        await self._ask(left, private)
         return left
 
     async def _publish(self, left: Left, asset: str) -> None:
@@ -105,15 +107,15 @@ class Leaving:
             require(clean, "The receipt should say that nothing is left.")
             step.found(f"signed; {sum(line['foundBefore'] for line in lines)} entries found before, 0 left")
 
-    async def _search(self, left: Left, private: str) -> None:
-        with self._progress.step("Look for what is left") as step:
+    async def _ask(self, left: Left, private: str) -> None:
+        with self._progress.step("Ask for what is left") as step:
             for path in ("/v1/accounts/me", f"/v1/{private}", "/v1/generations"):
                 left.gone.append((path, await self._refused(path)))
             work = await self._api.get(f"/v1/{left.publication}")
             require(not work["username"], "A public work of somebody who left should name nobody.")
             content = await self._api.fetch(work["renditions"][0]["url"])
             left.gone.append((f"/v1/{left.publication}", f"there, by nobody, {len(content):,} bytes"))
-            step.found("nothing that is private; the public picture stays, and names nobody")
+            step.found("refused what is private; the public picture stays, and names nobody")
 
     async def _refused(self, path: str) -> str:
         try:

@@ -115,7 +115,18 @@ def _left(left: Left) -> str:
         f"<h2>The deletion</h2>{_table(['Seconds', 'Holder', 'State'], steps)}"
         f"<h2>The receipt</h2>{_table(['Holder', 'Found before', 'Left now', 'Verified (UTC)'], holders)}"
         f"<br>{_table(['Kept', 'Until', 'Why'], kept)}"
-        f"<h2>Afterwards</h2>{_table(['Asked for', 'Answer'], [list(each) for each in left.gone])}"
+        f"<h2>Afterwards</h2>{_afterwards(left)}"
+    )
+
+
+def _afterwards(left: Left) -> str:
+    asked: list[list[object]] = [list(each) for each in left.gone]
+    searched: list[list[object]] = [
+        [each.what, f"{each.amount:,} {each.unit}", len(each.hits)] for each in left.searched
+    ]
+    return (
+        f"{_table(['Asked for', 'Answer'], asked)}"
+        f"<br>{_table(['Searched for what they gave', 'How much', 'Found'], searched)}"
     )
 
 

@@ -16,9 +16,11 @@ from pathlib import Path
 import aiohttp
 
 from cli.api import Api, ApiRefused
-from cli.demo import leaving, report
+from cli.demo import leaving, leftovers, report
 from cli.demo.story import STEPS, DemoFailed, Story
+from cli.local import Local, NotUpError
 from cli.progress import Progress
+from deploy.local.state import StateFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_PROMPT = "A lighthouse on a cliff at dawn, as a woodcut"
@@ -87,15 +89,20 @@ async def _endpoints(state: Path) -> dict[str, str] | None:
 
 async def _tell(endpoints: dict[str, str], state: Path, file: Path, prompt: str) -> int:
     out = state / "demo" / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    progress = Progress(STEPS + leaving.STEPS)
+    progress = Progress(STEPS + leaving.STEPS + leftovers.STEPS)
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout) as http:
         api = Api(http, endpoints["gateway"])
         story = Story(api, endpoints["inbox"], out, progress)
         try:
+            local = Local.find(StateFolder(state))
+            search = leftovers.Leftovers(local, http, progress, story.gives(file, prompt))
+            await search.anyones()
             seen = await story.run(file, prompt)
+            await search.alive()
             left = await leaving.Leaving(api, story.password, out, progress).run(seen)
-        except (ApiRefused, DemoFailed, aiohttp.ClientError, TimeoutError) as failure:
+            left.searched = await search.gone()
+        except (ApiRefused, DemoFailed, NotUpError, aiohttp.ClientError, TimeoutError) as failure:
             print(f"\nThe demo stopped: {str(failure) or type(failure).__name__}", file=sys.stderr)
             print(f"Logs: {state / 'logs'}", file=sys.stderr)
             return 1

@@ -11,6 +11,7 @@ import json
 import mimetypes
 import re
 import secrets
+import unicodedata
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,9 +70,18 @@ class Story:
         self._inbox = inbox
         self._out = out
         self._progress = progress
-        self._name = f"demo-{secrets.token_hex(4)}"
-        self._email = f"{self._name}@example.com"
+        self.name = f"demo-{secrets.token_hex(4)}"
+        self.email = f"{self.name}@example.com"
         self.password = secrets.token_urlsafe(PASSWORD_BYTES)
+
+    def gives(self, file: Path, prompt: str) -> dict[str, str]:
+        """What the person is going to say of themselves, by what it is."""
+        return {
+            "e-mail address": self.email,
+            "user name": self.name,
+            "prompt": prompt,
+            "file name": unicodedata.normalize("NFC", file.name).strip(),  # as titles are kept
+        }
 
     async def run(self, file: Path, prompt: str) -> Seen:
         """The whole story; raises DemoFailed or ApiRefused at the first thing that did not happen."""
@@ -93,9 +103,9 @@ class Story:
             policy = await self._api.get("/v1/policy")
             answer = await self._api.post(
                 "/v1/accounts",
-                email=self._email,
+                email=self.email,
                 password=self.password,
-                username=self._name,
+                username=self.name,
                 displayName="Demo Person",
                 isAdult=True,
                 acceptedPolicyVersion=policy["policyVersion"],
@@ -118,7 +128,7 @@ class Story:
     async def _first_mail(self) -> Json:
         until = monotonic() + 15
         while monotonic() < until:
-            content = await self._api.fetch(f"{self._inbox}/messages?to={self._email}")
+            content = await self._api.fetch(f"{self._inbox}/messages?to={self.email}")
             if messages := json.loads(content):
                 return dict(messages[0])
             await asyncio.sleep(0.05)
@@ -126,11 +136,11 @@ class Story:
 
     async def _sign_in(self, seen: Seen) -> None:
         with self._progress.step("Sign in") as step:
-            session = await self._api.post("/v1/sessions", email=self._email, password=self.password)
+            session = await self._api.post("/v1/sessions", email=self.email, password=self.password)
             self._api.sign_in_with(session["accessToken"])
             seen.account = session["account"]
             me = await self._api.get("/v1/accounts/me")
-            require(me["email"] == self._email, "The profile should show the confirmed address.")
+            require(me["email"] == self.email, "The profile should show the confirmed address.")
             balance = await self._balance(seen, "at the start")
             require(balance["available"] > 0, "A new account should have credits to begin with.")
             step.found(f"{balance['available']} credits to begin with")

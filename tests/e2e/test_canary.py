@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,16 +18,19 @@ from typing import Any
 import aiohttp
 import aiosmtplib
 import pytest
+from aiohttp import web
 from minio import Minio
 
 from cli.canary.markers import Markers
 from cli.local import Local
 from cli.search import Needles
 from cli.search.stores import Stores
+from deploy.local.certs import Certificates
 from deploy.local.secret_files import SecretFiles
 from deploy.local.state import StateFolder
 from deploy.local.topology import SMTP_USER
 from tests.running import ROOT, Running
+from tests.support import free_port
 
 
 @pytest.fixture
@@ -46,7 +50,8 @@ def _appended(path: Path, content: bytes) -> Iterator[None]:
         os.truncate(path, size)
 
 
-def _s3(local: Local) -> Minio:
+def storage(local: Local) -> Minio:
+    """Object storage, as its administrator."""
     secrets, host = SecretFiles(local.state), local.endpoints["s3"].removeprefix("http://")
     access, secret = (secrets.get("s3", f"admin_{part}_key") for part in ("access", "secret"))
     return Minio(host, access, secret, secure=False, region="us-east-1")
@@ -95,7 +100,7 @@ async def a_message(local: Local, _http: Http, markers: Markers) -> Planted:
 
 @asynccontextmanager
 async def an_object(local: Local, _http: Http, markers: Markers) -> Planted:
-    client, content = _s3(local), b"." * 2_000_000 + markers.word("object").encode()
+    client, content = storage(local), b"." * 2_000_000 + markers.word("object").encode()
     client.put_object("crafiq-public", "planted/content", BytesIO(content), len(content))
     yield
     client.remove_object("crafiq-public", "planted/content")
@@ -103,7 +108,7 @@ async def an_object(local: Local, _http: Http, markers: Markers) -> Planted:
 
 @asynccontextmanager
 async def objects_metadata(local: Local, _http: Http, markers: Markers) -> Planted:
-    client = _s3(local)
+    client = storage(local)
     told = {"x-amz-meta-note": markers.word("object's metadata")}
     client.put_object("crafiq-public", "planted/told", BytesIO(b"x"), 1, metadata=told)
     client.put_object("crafiq-public", f"planted/{markers.word('key')}", BytesIO(b"x"), 1)
@@ -122,6 +127,40 @@ async def a_vendors_request(local: Local, http: Http, markers: Markers) -> Plant
         asked = answer.headers["x-request-id"]
     yield
     await Stores(local, http, Needles([])).clock_runs_out("openai", asked)
+
+
+@asynccontextmanager
+async def a_request_to_stripe(local: Local, http: Http, markers: Markers) -> Planted:
+    key = SecretFiles(local.state).get("sandbox-stripe", "crafiq_stripe_api_key")
+    url, headers = local.endpoints["sandbox"]["stripe"], {"authorization": f"Bearer {key}"}
+    told = {"name": markers.word("Stripe")}
+    async with http.post(f"{url}/v1/customers/cus_nobody", data=told, headers=headers) as answer:
+        assert answer.status == 404
+        asked = answer.headers["request-id"]
+    yield
+    await Stores(local, http, Needles([])).clock_runs_out("stripe", asked)
+
+
+@asynccontextmanager
+async def a_metric(local: Local, _http: Http, markers: Markers) -> Planted:
+    """No service tells such a thing: billing is played, with its certificate."""
+    text = f'crafiq_planted_total{{whose="{markers.word("metric")}"}} 1\n'
+
+    async def told(_request: web.Request) -> web.Response:
+        return web.Response(text=text)
+
+    app = web.Application()
+    app.router.add_get("/metrics", told)
+    folder, urls = Certificates(local.state).folder("billing"), local.endpoints["metrics"]
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port := free_port(), ssl_context=tls).start()
+    true, urls["billing"] = urls["billing"], f"https://127.0.0.1:{port}/metrics"
+    yield
+    urls["billing"] = true
+    await runner.cleanup()
 
 
 @asynccontextmanager
@@ -145,17 +184,18 @@ PLANTED: dict[str, tuple[Remain, ...]] = {
     "raw files": (a_raw_file, a_log_line, a_trace),
     "messages": (a_message,),
     "objects": (an_object, objects_metadata),
-    "vendors": (a_vendors_request,),
+    "vendors": (a_vendors_request, a_request_to_stripe),
     "mailboxes": (a_mail,),
+    "metrics": (a_metric,),
 }
 FIELDS = {
     "tables": {"row"},
     "raw files": {"raw file", "log", "trace"},
     "messages": {"message"},
     "objects": {"object", "object's metadata", "key"},
-    "vendors": {"vendor"},
+    "vendors": {"vendor", "Stripe"},
     "mailboxes": {"mailbox"},
-    "metrics": set(),
+    "metrics": {"metric"},
 }
 PLACES = {
     "row": "billing.inbox.key",
@@ -165,6 +205,8 @@ PLACES = {
     "object": "crafiq-public/planted/content",
     "object's metadata": "crafiq-public/planted/told (metadata)",
     "vendor": "vendors: prompt of requests",
+    "Stripe": "vendors: parameters of requests",
+    "metric": "metrics of billing",
     "mailbox": "mailboxes: text of messages",
     "message": "stream BILLING, message",
     "key": "crafiq-public/planted/",

@@ -27,6 +27,9 @@ EVERYWHERE = 5.0  # seconds in which tokens end everywhere
 HOLDERS = {"identity", "assets", "generation", "billing", "privacy"}
 KEPT = {"tombstones", "inbox", "erasure_cases"}
 """Tables in which the account's number still stands after the receipt."""
+PUBLIC = {"publications", "publication_counts", "publication_renditions", "likes", "renderings"}
+"""Tables, all of assets, in which a public work may stand: how often it was looked at, who liked it, what is
+still to be drawn of it."""
 
 
 async def leave(person: Person, **different: Any) -> tuple[str, str]:
@@ -117,6 +120,8 @@ async def test_an_account_is_deleted_and_the_receipt_says_so(
     assert (shown["username"], shown["likes"]) == ("", 1)
     assert await anybody.fetch(shown["renditions"][0]["url"])
     assert await places_of(platform, person.account.removeprefix("accounts/")) <= KEPT
+    # Of the public work nobody but assets knows, and there no table but those of what is public.
+    assert await places_of(platform, work["name"].removeprefix("publications/")) <= PUBLIC
     await first_mail(http, platform.endpoints["inbox"], person.email, after=1)
     for value in (person.email, name, "Leaving Person", "leaving-home.jpg", "a suitcase by the door"):
         await eventually(lambda value=value: _nowhere(platform, value))

@@ -6,17 +6,23 @@ import asyncio
 import os
 import secrets
 import sys
+from io import BytesIO
 from pathlib import Path
+from uuid import UUID
 
 import aiohttp
 import pytest
 
 from cli.api import Api
+from cli.local import Local
 from deploy.local import binaries
 from deploy.local.infra import SERVICES
+from deploy.local.state import StateFolder
+from services.assets.domain.shelves import shelf_of
 from tests.e2e.conftest import ROOT, new_person
 from tests.e2e.personal import used
-from tests.e2e.test_deletion import KEPT, leave, places_of, receipt
+from tests.e2e.test_canary import storage
+from tests.e2e.test_deletion import KEPT, leave, places_of, receipt, refusal
 from tests.running import Running, started
 from tests.support import eventually
 
@@ -59,6 +65,22 @@ async def bring_back(platform: Running, folder: Path, *services: str) -> None:
         )  # fmt: skip
 
 
+def shelf(platform: Running, account: UUID) -> dict[tuple[str, str], bytes]:
+    """What storage has of somebody, by bucket and name."""
+    s3, found = storage(Local(StateFolder(platform.state), platform.endpoints)), {}
+    for bucket in ("crafiq-library", "crafiq-quarantine"):
+        for each in s3.list_objects(bucket, prefix=f"{shelf_of(account)}/", recursive=True):
+            found[bucket, str(each.object_name)] = s3.get_object(bucket, str(each.object_name)).data
+    return found
+
+
+def put_back(platform: Running, objects: dict[tuple[str, str], bytes]) -> None:
+    """A backup of storage is brought back."""
+    s3 = storage(Local(StateFolder(platform.state), platform.endpoints))
+    for (bucket, name), content in objects.items():
+        s3.put_object(bucket, name, BytesIO(content), len(content))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.promise("9-backup-passive", "9-backup-30d", "9-delete-now")
@@ -78,19 +100,31 @@ async def test_a_restored_backup_brings_nobody_back(tmp_path: Path, photo: bytes
             before = await places_of(platform, number)
             assert {"accounts", "assets", "jobs", "wallets", "acceptances"} <= before
             await back_up(platform, dumps)
+            objects = await asyncio.to_thread(shelf, platform, UUID(number))
+            assert len(objects) >= 2
             await receipt(platform, http, *await leave(person))
             assert await places_of(platform, number) <= KEPT
+            assert await asyncio.to_thread(shelf, platform, UUID(number)) == {}
     with started(state, "--services=") as servers:
         await bring_back(servers, dumps, *SERVICES)
+        await asyncio.to_thread(put_back, servers, objects)
+        assert await asyncio.to_thread(shelf, servers, UUID(number)) == objects
         assert before <= await places_of(servers, number)  # the person has come back
     with started(state) as platform:
         # Before anything was served, so that there is nothing to wait for.
         assert await places_of(platform, number) <= KEPT
         async with aiohttp.ClientSession(timeout=timeout) as http:
             api = Api(http, platform.gateway)
+            comes_back = api.post("/v1/sessions", email=person.email, password=person.password)
+            assert await refusal(comes_back) == "INVALID_CREDENTIALS"
             session = await api.post("/v1/sessions", email=stays.email, password=stays.password)
             api.sign_in_with(used(session["accessToken"]))
             assert [each["name"] for each in (await api.get("/v1/assets"))["assets"]] == [kept["name"]]
+
+        async def no_object() -> bool:
+            return not await asyncio.to_thread(shelf, platform, UUID(number))
+
+        await eventually(no_object, timeout=10)
         # By hand, while everything runs.
         await bring_back(platform, dumps, "assets", "generation")
         assert {"assets", "jobs"} <= await places_of(platform, number)

@@ -69,6 +69,7 @@ def receipt(removed: Removed) -> generation_pb2.GenerationReceipt:
         egress_kept=removed.egress,
         outputs_made=len(removed.job.outputs),
         vendor_copies=removed.copies,
+        outputs_kept=[asset for asset in removed.job.outputs if asset != GONE],
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from asyncpg import UniqueViolationError
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col
 
-from chassis.db import Database, Queries, Statement, Transaction
+from chassis.db import Contended, Database, Queries, Statement, Transaction
 from chassis.pages import Position
 from promises import subjects
 from services.privacy.domain import Chain, Commitment, ConsentChange
@@ -52,11 +53,18 @@ class Consents:
         return await self.chain(account, tx)
 
     async def add(self, tx: Transaction, change: ConsentChange) -> None:
-        """Write a change, and its commitment where it outlives the person."""
+        """Write a change, and its commitment where it outlives the person.
+
+        Raises Contended if another change has its number: it was decided on what stood before that one, as
+        happens where `tx` sees the database as it was before it waited in `locked` (REPEATABLE READ).
+        """
         recorded_on = change.changed_at.date()
         link = Commitment(commitment=change.commitment, previous=change.previous, recorded_on=recorded_on)
         await tx.insert(link)
-        await tx.insert(change)
+        try:
+            await tx.insert(change)
+        except UniqueViolationError:
+            raise Contended from None
 
     async def change(self, tx: Transaction, account: UUID, name: str) -> ConsentChange:
         """The change of a name, `consents/{number}`."""

@@ -6,22 +6,26 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
 from crafiq.assets.v1 import assets_pb2
 from crafiq.promises.v1 import promises_pb2
 
 from chassis.db import Isolation
 from chassis.errors import Refusal
-from services.assets.domain.shelves import shelf_of
+from services.assets.domain.shelves import path_of, shelf_of
 from tests.integration.assets.test_leftovers import sweeper
 from tests.integration.assets.test_packs import a_pack, added
 from tests.integration.assets.test_public_packs import opened, seen
 from tests.integration.assets.test_publishing import public_bytes, published, shown
 from tests.integration.assets.world import LIBRARY, QUARANTINE, Person, World, header_for
 from tests.integration.leaving import deleted, erased, isolation, later, naming
+from tests.support import eventually
 from tests.unit.assets import makers
 
 __all__ = ["isolation"]
@@ -82,6 +86,66 @@ async def test_a_public_pack_dissolves_and_its_works_stay_each_alone(ada: Person
     assert await seen(world, pack.name) is None
     for work in works:
         assert (await shown(world, work.name)).name == work.name
+
+
+PIECE = 4 * 1024 * 1024
+"""Storage reads, and sends, an object in pieces of so many bytes."""
+
+
+async def rest_of(answer: aiohttp.ClientResponse) -> tuple[int, bool]:
+    """What still comes of a download that is read on: how many bytes, and whether it was all."""
+    received = 0
+    try:
+        async for chunk in answer.content.iter_chunked(65536):
+            received += len(chunk)
+    except aiohttp.ClientPayloadError:
+        return received, False
+    return received, True
+
+
+@promise
+async def test_a_download_under_way_gets_what_storage_has_read_of_it_and_no_more(
+    ada: Person, world: World
+) -> None:
+    small, large = [await ada.upload(makers.png(), "image/png") for _ in range(2)]
+    key, size = await world.key_of(large.name), 6 * PIECE
+    world.s3.put_object(LIBRARY, path_of(key), BytesIO(bytes(size)), size)  # instead of what was uploaded
+    links = [(await ada.link(each.name)).url for each in (small, large)]
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession(read_bufsize=65536))
+        first = await stack.enter_async_context(http.get(links[0]))
+        slow = [await stack.enter_async_context(http.get(links[1])) for _ in range(20)]
+        for each in slow:
+            await each.content.readexactly(1)
+
+        await leave(ada)
+
+        assert (await rest_of(first))[1], "one piece was on its way"
+
+        async def broken() -> bool:
+            return not (await rest_of(slow.pop()))[1]
+
+        # Whoever is fast may get all of it; a moment later storage has removed the pieces themselves.
+        assert await eventually(broken, timeout=15, every=0.5)
+    for link in links:
+        status, _, _ = await world.fetch(link)
+        assert status == 404
+
+
+@promise
+@pytest.mark.promise("2a-input-media")
+async def test_a_url_for_a_put_outlives_its_person_and_what_comes_by_it_does_not(
+    ada: Person, bob: Person, world: World, photo: bytes
+) -> None:
+    upload = await ada.open(photo)
+    await leave(ada)
+    assert await world.put(upload, photo) == 200  # storage knows of nobody's leaving
+    for person, reason in ((ada, "CREDENTIAL_INVALID"), (bob, "UPLOAD_NOT_FOUND")):
+        with pytest.raises(Refusal) as refused:
+            await person.complete(upload.name)
+        assert refused.value.reason == reason
+    await sweeper(world).sweep_quarantine()
+    assert await remains(ada) == {}
 
 
 @promise

@@ -9,12 +9,13 @@ import random
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from crafiq.assets.v1 import assets_pb2
 from google.protobuf.json_format import MessageToDict
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from services.assets.jobs import Blending
 from tests.integration.assets.test_erasing import leave
@@ -22,7 +23,7 @@ from tests.integration.assets.test_packs import a_pack, added
 from tests.integration.assets.test_public_packs import opened, works
 from tests.integration.assets.test_publishing import own, published, shown
 from tests.integration.assets.test_renditions import artist
-from tests.integration.assets.world import PUBLIC, Person, World
+from tests.integration.assets.world import PUBLIC, Person, World, header_for
 from tests.support import FakeClock
 
 __all__ = ["artist"]
@@ -31,20 +32,72 @@ FACTS = {"sha256", "sizeBytes", "size_bytes", "etag"}
 TOMORROW = datetime.now(UTC) + timedelta(days=1, hours=3)
 
 
-def noise(chance: random.Random) -> bytes:
-    """A picture like every other one."""
-    written = io.BytesIO()
-    Image.frombytes("RGB", (40, 30), chance.randbytes(3600)).save(written, "PNG")
+COUNTS = {"views", "likes"}
+"""What everybody did with it."""
+WINDOW = 32
+"""Bytes; a file's header with the same sizes in it is shorter."""
+
+
+def noise(chance: random.Random, author: str) -> bytes:
+    """A picture like every other one, that says whose it is."""
+    written, said = io.BytesIO(), PngInfo()
+    said.add_text("Author", author)
+    Image.frombytes("RGB", (40, 30), chance.randbytes(3600)).save(written, "PNG", pnginfo=said)
     return written.getvalue()
 
 
-async def publishes(person: Person, chance: random.Random) -> None:
-    """A pack of two works, and one work beside it."""
-    assets = [(await person.upload(noise(chance), "image/png")).name for _ in range(3)]
+async def publishes(person: Person, seed: int) -> list[bytes]:
+    """A pack of an Input and of an Output that was made of it, and one work beside it; answers the files."""
+    chance = random.Random(seed)
+    files = [noise(chance, person.account) for _ in range(3)]
+    first, beside = [(await person.upload(each, "image/png")).name for each in files[:2]]
+    header = header_for(person, files[2], inputs=[first])
+    made = (await person.world.store(header, files[2])).name
     pack = await a_pack(person)
-    await added(person, pack.name, *assets[:2])
+    await added(person, pack.name, first, made)
     await opened(person, pack.name)
-    await published(person, assets[2], assets_pb2.NAMED)
+    await published(person, beside, assets_pb2.NAMED)
+    return files
+
+
+def in_common(works: list[tuple[int, list[bytes]]]) -> set[bytes]:
+    """Bytes that several works of one person have, and none of anybody else's; works are whose, and files."""
+    seen: dict[bytes, list[int]] = defaultdict(list)
+    for whose, files in works:
+        for window in {each[at : at + WINDOW] for each in files for at in range(len(each) - WINDOW + 1)}:
+            seen[window].append(whose)
+    return {window for window, by in seen.items() if len(by) > 1 and len(set(by)) == 1}
+
+
+def ordered(found: dict[str, dict[str, Any]]) -> set[str]:
+    """Where works differ by something that has an order, or a neighbour: anything but a number of chance."""
+    values: dict[str, list[Any]] = defaultdict(list)
+    for work in found.values():
+        for place, value in work.items():
+            values[place].append(value)
+    return {
+        place
+        for place, told in values.items()
+        if place.rpartition("/")[2] not in FACTS | COUNTS | {"last_modified"}
+        and len(set(map(repr, told))) > 1
+        and not all(by_chance(value) for value in told)
+    }
+
+
+def by_chance(value: Any) -> bool:
+    """Whether it is a UUID of chance alone (RFC 9562, version 4), or a name that ends in one."""
+    try:
+        return UUID(str(value).rpartition("/")[2]).version == 4
+    except ValueError:
+        return False
+
+
+async def shown_files(world: World, publication: str) -> list[bytes]:
+    """What everyone can read of a work: itself, its renditions."""
+    listed = world.s3.list_objects(PUBLIC, prefix=f"{own(publication)}/", recursive=True)
+    files = [world.s3.get_object(PUBLIC, str(each.object_name)).data for each in listed]
+    assert len(files) == 3
+    return files
 
 
 async def held(world: World, publication: str) -> dict[str, Any]:
@@ -83,9 +136,10 @@ async def held(world: World, publication: str) -> dict[str, Any]:
 
 @pytest.mark.promise("9-public-anon", "9-delete-or-anon")
 async def test_nothing_that_is_held_tells_whose_works_belong_together(world: World, artist: Any) -> None:
-    chance = random.Random(20261127)
     leaving, staying = [await world.person() for _ in range(2)], await world.person()
-    await asyncio.gather(*(publishes(person, chance) for person in (*leaving, staying)))
+    brought = await asyncio.gather(
+        *(publishes(person, seed) for seed, person in enumerate((*leaving, staying)))
+    )
     while await artist.draw_one():
         pass
     of = {
@@ -124,3 +178,6 @@ async def test_nothing_that_is_held_tells_whose_works_belong_together(world: Wor
     }
     assert together == {}
     assert len(of) == 6
+    assert ordered(found) == set()
+    assert in_common([(whose, [each]) for whose, files in enumerate(brought) for each in files])
+    assert in_common([(of[work], await shown_files(world, work)) for work in of]) == set()

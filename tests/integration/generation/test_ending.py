@@ -188,6 +188,7 @@ async def test_what_has_ended_is_deleted_with_its_words_and_the_record_stays(
     assert receipt.generation == order.name
     assert (receipt.attempts, receipt.egress_kept, receipt.outputs_made) == (1, 1, 1)
     assert receipt.states == 4
+    assert list(receipt.outputs_kept) == list(done.output_assets)  # an asset each, to be deleted there
     with pytest.raises(Refusal) as refused:
         await person.get(order.name)
     assert refused.value.reason == "GENERATION_NOT_FOUND"

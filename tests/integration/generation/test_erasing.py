@@ -12,10 +12,13 @@ from uuid import UUID, uuid4
 import pytest
 from crafiq.generation.v1 import events_pb2, generation_pb2
 from crafiq.promises.v1 import promises_pb2
+from crafiq.promises.v1.promises_pb2_grpc import DataHolderStub
 
 from chassis.db import Isolation
 from chassis.errors import Refusal
+from services.generation.adapters.openai import OpenAI
 from tests.integration.generation.test_ending import cancel, delete, sent
+from tests.integration.generation.test_forgetting import Forgiving
 from tests.integration.generation.world import Person, World
 from tests.integration.leaving import deleted, erased, isolation, later, naming
 from tests.support import eventually
@@ -60,6 +63,67 @@ async def test_a_job_at_a_vendor_ends_with_its_person_and_its_copy_is_accounted_
     assert generation.peers.assets.of(order.name) == []
     assert await remains(person) == {}
     assert len(await generation.openai.requests(prompt)) == 1
+
+
+@pytest.fixture
+def forgiving(monkeypatch: pytest.MonkeyPatch) -> Forgiving:
+    """The running service's vendor, which now removes copies when it is asked to; OpenAI does not."""
+    vendor = Forgiving()
+    monkeypatch.setattr(OpenAI, "purge", vendor.purge)
+    return vendor
+
+
+async def references(person: Person) -> list[str]:
+    """What the vendor calls the requests that it was sent for somebody."""
+    rows = await person.world.sql(
+        "SELECT reference FROM vendor_copies JOIN egress USING (id) WHERE account = $1", person.id
+    )
+    return sorted(row["reference"] for row in rows)
+
+
+@promise
+async def test_a_vendor_that_lets_us_has_no_copy_when_its_person_is_gone(
+    person: Person, other: Person, forgiving: Forgiving
+) -> None:
+    for each in (person, person, other):
+        await each.ended((await each.order(f"a quick harp {uuid4()}")).name)
+    theirs, anothers = await references(person), await references(other)
+    found = await leave(person)
+    assert (list(found.found), list(found.left), list(found.vendor_copies)) == ([], [], [])
+    assert (sorted(forgiving.purged), len(theirs)) == (theirs, 2)
+    assert await references(other) == anothers
+    assert await remains(person) == {}
+
+
+@promise
+async def test_a_vendor_that_is_away_is_asked_again_and_the_erasure_waits_for_it(
+    person: Person, forgiving: Forgiving
+) -> None:
+    for _ in range(2):
+        await person.ended((await person.order(f"a quick harp {uuid4()}")).name)
+    first, second = await references(person)
+    forgiving.away, erasure = {first}, uuid4()
+    await person.world.publish("identity", deleted(person.id, erasure))
+    request = promises_pb2.VerifyRequest(account=person.account, erasure=f"erasures/{erasure}")
+    async with person.world.channel("privacy") as channel:
+        holder: Any = DataHolderStub(channel)
+
+        async def refused() -> promises_pb2.Findings:
+            found: promises_pb2.Findings = await holder.Verify(request, timeout=10)
+            assert found.standing.tries > 0
+            return found
+
+        found = await eventually(refused, timeout=15)
+        # The rows are gone, and so is what the other copy was; who is away is waited for, and said to be.
+        assert found.standing.progress == promises_pb2.ROWS_GONE
+        assert [copy.count for copy in found.vendor_copies] == [1]
+        assert await remains(person) == {"erasures": 1}
+        assert forgiving.purged == [second]
+        forgiving.away.clear()
+        found = await erased(channel, person.id, erasure)
+    assert (list(found.left), list(found.vendor_copies)) == ([], [])
+    assert forgiving.purged == [second, first]
+    assert await remains(person) == {}
 
 
 @promise

@@ -132,8 +132,13 @@ async def test_a_deleted_output_is_named_by_no_job_and_its_price_stands(person: 
     assert await unwanted(person, order.name) == [True]
     last = (await person.watch(order.name))[-1].data
     assert (last["outputAssets"], last["outputsDeleted"]) == ([second], 1)
+    again = await person.ended((await person.order(f"a brass bell {uuid4()}", count=2)).name)
+    await gone(person, again.output_assets[0], again.name)
+    receipt = await delete(person, again.name)
+    assert (receipt.outputs_made, list(receipt.outputs_kept)) == (2, [again.output_assets[1]])
     await gone(person, second, order.name)
-    assert (await delete(person, order.name)).outputs_made == 2
+    receipt = await delete(person, order.name)
+    assert (receipt.outputs_made, list(receipt.outputs_kept)) == (2, [])
 
 
 @promise

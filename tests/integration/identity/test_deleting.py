@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import random
 import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
+import asyncpg
+import grpc.aio
 import nats
 import pytest
 from crafiq.identity.v1 import events_pb2, identity_pb2
@@ -19,6 +25,7 @@ from crafiq.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
 from crafiq.promises.v1 import promises_pb2
 from nats.aio.client import Client
 
+from chassis.db import Isolation
 from chassis.events import subject_of
 from chassis.service import Service
 from deploy.local.infra import Infra
@@ -31,8 +38,11 @@ from services.identity.domain.remembered import NameKind, keyed_hash
 from services.identity.jobs.sweeps import sweeps
 from services.privacy.adapters import TombstoneLedger
 from tests.integration.identity.people import People, Person, new_address, refusal
+from tests.integration.leaving import isolation, later, naming
 from tests.support import Announced, FakeClock, calling, eventually
 
+__all__ = ["isolation"]
+Sql: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 promise = pytest.mark.promise("9-delete-now", "11-erase")
 
 
@@ -86,6 +96,14 @@ async def bus(infra: Infra) -> Any:
     client = await nats.connect(infra.nats.admin_url, tls=infra.nats.tls)
     yield client
     await client.close()
+
+
+@pytest.fixture
+async def sql(identity: Service, infra: Infra) -> AsyncIterator[Sql]:
+    """Identity's database, as identity's own role."""
+    connection = await asyncpg.connect(infra.postgres.dsn("identity"))
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture(scope="session")
@@ -339,3 +357,63 @@ async def test_who_comes_back_with_a_backup_is_erased_again_before_anything_is_s
     assert await leaving.left(person) == 0
     ledger = Ledger(*place(identity.settings))
     assert person.id in {each.account for each in await ledger.standing()}
+
+
+@promise
+@pytest.mark.timeout(120)
+async def test_who_is_at_work_for_them_at_that_moment_leaves_nothing(
+    people: People, leaving: Leaving, sql: Sql, isolation: Isolation
+) -> None:
+    """They sign in, refresh, rename themselves, prove who they are, end sessions while the account goes."""
+    chance, ends = random.Random(20261127), Counter[str]()
+    for _ in range(2):
+        ada = await people.signed_in(username=f"u{uuid4().hex[:8]}")
+        others = [await people.sign_in(ada) for _ in range(2)]
+        wish, called = await leaving.wish(ada), f"Ada {uuid4().hex}"
+        at_work: list[Awaitable[Any]] = [
+            people.sign_in(ada),
+            *(people.refresh(each.refresh) for each in others),
+            _rename(people, ada, called),
+            _rename(people, others[0], called),
+            leaving.proof(ada),
+            _end(people, others[0], others[1]),
+            people.stub.SignOut(identity_pb2.SignOutRequest(), metadata=others[0].metadata),
+        ]
+        tasks = [later(chance.uniform(0, 0.15), each) for each in at_work]
+        outcomes = await asyncio.gather(*tasks, later(0.05, leaving.send(ada, wish)), return_exceptions=True)
+        assert outcomes[-1] == f"erasures/{wish.request_id}"
+        for outcome in outcomes[:-1]:
+            ends["refused" if isinstance(outcome, BaseException) else "done"] += 1
+            assert not isinstance(outcome, BaseException) or _known(outcome), outcome
+        assert await leaving.left(ada) == 0
+        await eventually(partial(_unnamed, sql, ada))  # once the relay has sent what it had to
+        for name in (called, *(each.refresh for each in others)):
+            assert await _everywhere(people, name) == []
+    assert min(ends["done"], ends["refused"]) > 3, ends  # the race was one
+
+
+async def _rename(people: People, person: Person, name: str) -> identity_pb2.Account:
+    account = identity_pb2.Account(display_name=name)
+    request = identity_pb2.UpdateAccountRequest(account=account)
+    request.update_mask.paths.append("display_name")
+    return await people.stub.UpdateAccount(request, metadata=person.metadata)
+
+
+async def _end(people: People, person: Person, other: Person) -> None:
+    """One of the person's sessions ends another."""
+    listed = await people.stub.ListSessions(identity_pb2.ListSessionsRequest(), metadata=person.metadata)
+    ended = next(each for each in listed.sessions if not each.current)
+    request = identity_pb2.DeleteSessionRequest(name=ended.name)
+    await people.stub.DeleteSession(request, metadata=other.metadata)
+
+
+def _known(error: BaseException) -> bool:
+    """A refusal that tells a person what to do, and no fault."""
+    known = ("UNAUTHENTICATED", "FAILED_PRECONDITION", "ABORTED", "NOT_FOUND")
+    return isinstance(error, grpc.aio.AioRpcError) and error.code().name in known
+
+
+async def _unnamed(sql: Sql, person: Person) -> bool:
+    found = await naming(sql.fetch, person.id)
+    assert not found, found
+    return True

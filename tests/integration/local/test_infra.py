@@ -7,6 +7,7 @@ import ssl
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from io import BytesIO
 
 import aiohttp
@@ -18,7 +19,7 @@ from minio.error import S3Error
 from nats.aio.client import Client
 
 from deploy.local import seaweed
-from deploy.local.infra import Infra
+from deploy.local.infra import SERVICES, Infra
 from tests.processes import LOOPBACK, listening
 from tests.support import eventually
 
@@ -69,6 +70,18 @@ async def test_a_service_announces_as_itself(infra: Infra) -> None:
         stored = await client.jetstream().publish("crafiq.billing.v1.Tested.nobody", b"")
         assert stored.stream == "BILLING"
         assert not said
+
+
+@pytest.mark.promise("9-delete-now")
+async def test_what_was_announced_ends_after_seven_days_in_every_stream(infra: Infra) -> None:
+    """Nothing else surely ends bytes on the bus's disk; the supplement's date follows from it."""
+    bus = await nats.connect(infra.nats.admin_url, tls=infra.nats.tls)
+    try:
+        streams = {each.config.name: each.config for each in await bus.jsm().streams_info()}
+    finally:
+        await bus.close()
+    assert streams.keys() == {service.upper() for service in SERVICES}
+    assert {config.max_age for config in streams.values()} == {timedelta(days=7).total_seconds()}
 
 
 @pytest.mark.parametrize(

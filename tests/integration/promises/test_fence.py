@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -33,17 +34,22 @@ both = pytest.mark.parametrize("isolation", ISOLATIONS)
 promise = pytest.mark.promise("9-delete-now", "9-public-anon")
 
 
-async def erase(db: Database, account: UUID) -> None:
+async def erase(db: Database, account: UUID, isolation: Isolation = "read_committed") -> None:
     """Again and again: a writer that holds one of the rows and now wants the subject is a deadlock."""
+    await over_and_over(erase_or_collide, db, account, isolation)
+
+
+async def over_and_over(action: Callable[..., Awaitable[bool | None]], *arguments: Any) -> bool | None:
+    """What consumers do whom the database tells to come back."""
     while True:
         try:
-            return await erase_or_collide(db, account)
+            return await action(*arguments)
         except Contended:
             continue
 
 
-async def erase_or_collide(db: Database, account: UUID) -> None:
-    async with db.transaction() as tx:
+async def erase_or_collide(db: Database, account: UUID, isolation: Isolation = "read_committed") -> None:
+    async with db.transaction(isolation) as tx:
         await ERASING.erase(tx, Wanted(account, uuid4(), db.clock.now()))
 
 
@@ -103,9 +109,9 @@ async def _write(db: Database, account: UUID, work: Work, chance: random.Random)
             await tx.insert(a_work(account) if kind == 3 else a_note(account))
 
 
-async def _later(seconds: float, action: Any) -> None:
+async def _later(seconds: float, action: Awaitable[Any]) -> Any:
     await asyncio.sleep(seconds)
-    await action
+    return await action
 
 
 @promise
@@ -196,15 +202,24 @@ async def test_an_account_begins_once(db: Database, sql: asyncpg.Connection) -> 
     assert await sql.fetchval("SELECT count(*) FROM subjects WHERE account = $1", account) == 1
 
 
+async def begun(db: Database, account: UUID, isolation: Isolation, at_work: float = 0) -> bool:
+    """What AccountVerified does; `at_work` seconds until it commits."""
+    async with db.transaction(isolation) as tx:
+        began = await begin(tx, account)
+        await asyncio.sleep(at_work)
+    return began
+
+
 @promise
-async def test_an_account_that_was_erased_does_not_begin_again(db: Database, sql: asyncpg.Connection) -> None:
+@both
+async def test_an_account_that_was_erased_does_not_begin_again(
+    db: Database, sql: asyncpg.Connection, isolation: Isolation
+) -> None:
     before, never = uuid4(), uuid4()
-    async with db.transaction() as tx:
-        assert await begin(tx, before)
+    assert await begun(db, before, isolation)
     for account in (before, never):  # `never`: AccountDeleted came first
-        await erase(db, account)
-        async with db.transaction() as tx:
-            assert not await begin(tx, account)
+        await erase(db, account, isolation)
+        assert not await begun(db, account, isolation)
         assert await tombstoned(db, account)
         assert await db.erased(account)
         assert await traces(sql, account) == 0
@@ -212,15 +227,18 @@ async def test_an_account_that_was_erased_does_not_begin_again(db: Database, sql
 
 
 @promise
-async def test_beginning_and_erasing_at_once_leaves_nobody(db: Database, sql: asyncpg.Connection) -> None:
-    async def verified(account: UUID) -> None:
-        async with db.transaction() as tx:
-            await begin(tx, account)
-            await asyncio.sleep(random.uniform(0, 0.003))
-
+@both
+async def test_beginning_and_erasing_at_once_leaves_nobody(
+    db: Database, sql: asyncpg.Connection, isolation: Isolation
+) -> None:
+    chance, began = random.Random(20261127), Counter[bool]()
     for _ in range(30):
         account = uuid4()
-        actions = [verified(account), erase(db, account)]
-        random.shuffle(actions)
-        await asyncio.gather(*actions)
+        verified = over_and_over(begun, db, account, isolation, chance.uniform(0, 0.003))
+        actions = [
+            _later(chance.uniform(0, 0.003), each) for each in (verified, erase(db, account, isolation))
+        ]
+        outcomes = await asyncio.gather(*actions)
+        began[outcomes[0] is True] += 1
         assert await traces(sql, account) == 0
+    assert min(began[True], began[False]) > 3, began  # the race was one

@@ -589,7 +589,11 @@ Global___DeleteGenerationResponse: _TypeAlias = DeleteGenerationResponse  # noqa
 
 @_typing.final
 class GenerationReceipt(_message.Message):
-    """What is gone with a generation, and what is not."""
+    """What is gone with a generation, and what is not. Its Outputs are not: they
+    are assets, with lives of their own (titles, packs, works made of them), and
+    each of `outputs_kept` is deleted with `DELETE /v1/assets/{id}`, which
+    removes its bytes and its renditions and has vendors' copies of it removed.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -600,6 +604,7 @@ class GenerationReceipt(_message.Message):
     EGRESS_KEPT_FIELD_NUMBER: _builtins.int
     OUTPUTS_MADE_FIELD_NUMBER: _builtins.int
     VENDOR_COPIES_FIELD_NUMBER: _builtins.int
+    OUTPUTS_KEPT_FIELD_NUMBER: _builtins.int
     generation: _builtins.str
     """What was deleted, `generations/{uuid}`; nothing answers to the name any more."""
     states: _builtins.int
@@ -619,6 +624,12 @@ class GenerationReceipt(_message.Message):
     def delete_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
 
+    @_builtins.property
+    def outputs_kept(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The Outputs that stay in the library, `assets/{uuid}`: all that were made
+        but those that were deleted before. They name the generation no more.
+        """
+
     def __init__(
         self,
         *,
@@ -629,10 +640,11 @@ class GenerationReceipt(_message.Message):
         egress_kept: _builtins.int = ...,
         outputs_made: _builtins.int = ...,
         vendor_copies: _builtins.int = ...,
+        outputs_kept: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "delete_time", b"delete_time", "egress_kept", b"egress_kept", "generation", b"generation", "outputs_made", b"outputs_made", "states", b"states", "vendor_copies", b"vendor_copies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "delete_time", b"delete_time", "egress_kept", b"egress_kept", "generation", b"generation", "outputs_kept", b"outputs_kept", "outputs_made", b"outputs_made", "states", b"states", "vendor_copies", b"vendor_copies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
