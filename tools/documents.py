@@ -45,7 +45,7 @@ def _comments() -> dict[str, str]:
 
 
 def listeners() -> dict[str, list[str]]:
-    """Who heeds each event, by its full name: as its own table says, `keep_promises`, or chassis/revoked.py."""
+    """Who heeds each event: as its own table says, `keep_promises`, or chassis/revoked.py."""
     found: dict[str, list[str]] = defaultdict(list)
     for service in SERVICES:
         consumers = importlib.import_module(f"services.{service}.consumers")
