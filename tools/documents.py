@@ -121,7 +121,7 @@ def main() -> int:
     for pattern, replacement in _sections():
         text = re.sub(pattern, replacement, text, flags=re.DOTALL)
     if check and text != before:
-        print("ARCHITECTURE.md is not up to date: run `python -m tools.documents` and commit it.")
+        print("ARCHITECTURE.md is not up to date: run `make proto` and commit it.")
         return 1
     if not check:
         DOCUMENT.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`python -m cli demo`: start the platform if it is not up, run the story, write the report."""
+"""`crafiq demo`: start the platform if it is not up, run the story, write the report."""
 
 from __future__ import annotations
 

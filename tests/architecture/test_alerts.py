@@ -13,6 +13,7 @@ import promql_parser as promql
 import pytest
 import yaml
 
+from cli import __main__ as cli
 from deploy.containers.place import METRICS
 from deploy.local.infra import SERVICES
 
@@ -149,7 +150,8 @@ def test_what_a_runbook_tells_to_use_is_there(page: str) -> None:
     text, counted = _read(page), set(_counted())
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert set(re.findall(r"`make ([a-z-]+)", text)) <= set(targets)
-    assert set(re.findall(r"python -m cli ([a-z-]+)", text)) <= {"dead-letters", "status", "up", "down"}
+    assert set(re.findall(r"\./crafiq ([a-z-]+)", text)) <= set(COMMANDS)
+    assert "python -m" not in text, "outside make that finds no package"
     for link in re.findall(r"\]\(([^)#]+)\)", text):
         assert (RUNBOOKS / link).exists(), link
     for path in re.findall(r"`((?:deploy|services|docs)/[\w./-]+)`", text):
@@ -158,7 +160,8 @@ def test_what_a_runbook_tells_to_use_is_there(page: str) -> None:
         assert any(name.startswith(metric) for name in counted) or metric.startswith(SECRETS), metric
 
 
-SECRETS = ("crafiq_openai_api_key", "crafiq_smtp_password")
+SECRETS = ("crafiq_openai_api_key", "crafiq_smtp_password", "crafiq_stripe_api_key")
+COMMANDS = re.findall(r"^    ([a-z-]+)", cli.parser().format_help(), re.MULTILINE)
 
 
 def test_everything_with_metrics_is_asked_for_them() -> None:
