@@ -55,9 +55,9 @@ def _up(told: argparse.Namespace) -> int:
 
 def _demo(told: argparse.Namespace) -> int:
     # Only the demo needs an HTTP client.
-    from cli.demo import run  # noqa: PLC0415
+    from cli.demo import example, run  # noqa: PLC0415
 
-    return asyncio.run(run.demo(told.file or run.default_file(), told.prompt or run.DEFAULT_PROMPT))
+    return asyncio.run(run.demo(told.file or example.photo(), told.prompt or run.DEFAULT_PROMPT))
 
 
 if __name__ == "__main__":

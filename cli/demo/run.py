@@ -22,13 +22,6 @@ from cli.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_PROMPT = "A lighthouse on a cliff at dawn, as a woodcut"
-EXAMPLES = ("astronaut-with-gps.jpg", "coffee.png")
-
-
-def default_file() -> Path:
-    """The example photo: `$CRAFIQ_TEST_DATA`, or shared/data beside the project."""
-    folder = Path(os.environ.get("CRAFIQ_TEST_DATA", ROOT.parent / "shared" / "data"))
-    return folder / EXAMPLES[0]
 
 
 def state_folder() -> Path:

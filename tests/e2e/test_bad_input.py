@@ -16,8 +16,9 @@ import pytest
 from yarl import URL
 
 from cli.api import Json
+from cli.demo import example
 from tests.e2e.bad_requests import Bad, Things
-from tests.e2e.conftest import DATA, Person, new_person
+from tests.e2e.conftest import Person, new_person
 from tests.e2e.forms import Form, Request, forms
 from tests.e2e.refusals import Answer, fault_of
 from tests.running import Running
@@ -33,7 +34,7 @@ pytestmark = [pytest.mark.promise("3-operate", "8-no-guarantee"), pytest.mark.ti
 
 async def _settle(person: Person) -> dict[str, str]:
     """Gives somebody one thing of every kind; answers the last segments of their names."""
-    photo = (DATA / "coffee.png").read_bytes()
+    photo = example.plain().read_bytes()
     upload = await person.open(photo, "coffee.png", "image/png")
     await person.api.put(upload["url"], photo, upload["headers"])
     asset = await person.api.post(f"/v1/{upload['name']}:complete")
