@@ -16,13 +16,14 @@ import pytest
 
 from cli.api import Api, ApiRefused, Json
 from cli.receipts import verified
+from deploy.local.infra import SERVICES
 from tests.e2e.conftest import Join, Person, first_mail
 from tests.e2e.personal import used
 from tests.running import Running
 from tests.support import eventually
 
 EVERYWHERE = 5.0  # seconds in which tokens end everywhere
-HOLDERS = {"identity", "assets", "generation", "billing", "privacy"}
+HOLDERS = set(SERVICES)
 KEPT = {"tombstones", "inbox", "erasure_cases"}
 """Tables in which the account's number still stands after the receipt."""
 
