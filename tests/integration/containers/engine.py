@@ -30,8 +30,7 @@ from typing import Any
 import aiohttp
 
 from cli.api import Api
-from cli.demo import leaving
-from cli.demo import example
+from cli.demo import example, leaving
 from cli.demo.run import DEFAULT_PROMPT
 from cli.demo.story import STEPS, Story
 from cli.progress import Progress
