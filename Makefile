@@ -10,6 +10,8 @@ PY := $(BIN)/python
 INSTALLED := $(VENV)/.installed
 LOCKS := identity assets generation billing privacy setup sandbox local dev
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.11
+# Two side by side, each with servers of its own; a folder's tests stay together and in their order.
+PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 # The one Python that this runs on, under whatever name it has.
 PYTHON ?= $(shell for name in python3.11 python3 python; do \
 	if command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; \
@@ -58,13 +60,13 @@ canary: setup ## somebody full of markers uses everything, leaves, and is looked
 
 test: check ## every check and test, on real servers that it starts and stops; what .ci/run calls
 	@echo "== tests"
-	@$(PY) -m pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 test-full: check ## the slow tests as well
 	@echo "== tests, the slow ones too"
-	@$(PY) -m pytest
+	@$(PYTEST)
 
-bench: setup ## measure against the bare libraries, under 3 minutes; prints a table, writes .crafiq/bench.json
+bench: setup ## measure against the bare libraries, a few minutes; prints a table, writes .crafiq/bench.json
 	@$(PY) -m tests.bench
 
 soak: setup ## ten minutes of people who come, make things and leave; prints how much memory each process gains

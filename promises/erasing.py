@@ -6,7 +6,7 @@ subject's lock waits for them and their rows go along; whoever comes later is re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -59,6 +59,9 @@ class Wanted:
 class Beyond:
     """What a service holds of a person that is not a row: objects, vendors' copies, a customer at Stripe."""
 
+    reads: Collection[str] = ()
+    """The tables with rows of the person that `note` reads: nothing of theirs goes before it did."""
+
     async def note(self, tx: Transaction, wanted: Wanted, pseudonym: UUID) -> None:
         """Before the rows go, in their transaction: keep what `remove` needs in tables that are not personal.
 
@@ -96,7 +99,10 @@ class Erasing:
         end = delete(subjects).where(subjects.c[key] == _WHOSE)
         ctes = [part.cte(f"part_{number}") for number, part in enumerate(parts)]
         self._erase: Statement[Record] = Statement(end.add_cte(*ctes))
-        self._count, self._batches = _large(going), {t.name: _batch(t, c) for t, c in going}
+        # What is copied or noted when it goes is there until then, however much it is.
+        read = {each.table for each in self._retained}.union(*(each.reads for each in self.beyond))
+        large = [each for each in going if each[0].name not in read]
+        self._count, self._batches = _large(large), {t.name: _batch(t, c) for t, c in large}
 
     async def reduce(self, db: Database, account: UUID) -> None:
         """Before the transaction: remove what is very much, in batches that hold no lock for long."""
@@ -177,8 +183,9 @@ class _Retained:
     def __init__(self, table: Table, owner: Column[Any]) -> None:
         target = table.metadata.tables[RETAINED + table.name]
         kept = {c.name: d for c in table.columns if isinstance(d := declared(c), Declaration)}
+        self.table = table.name
         self.keep = next(d.afterwards for d in kept.values() if d.afterwards is not None)
-        self.ends = f"ends_{table.name}"
+        self.ends = f"ends_{self.table}"
         values: dict[str, Any] = {n: table.c[n] for n, d in kept.items() if d.erase is RETAIN}
         values |= {
             "id": func.gen_random_uuid(),

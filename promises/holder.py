@@ -8,6 +8,7 @@ from uuid import UUID
 
 from crafiq.promises.v1 import promises_pb2
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.empty_pb2 import Empty
 from sqlalchemy import Column, MetaData, Table
 
 from chassis.db import Database
@@ -66,9 +67,18 @@ class Holder:
     async def TakeWitnesses(
         self, _request: promises_pb2.TakeWitnessesRequest, _call: Call
     ) -> promises_pb2.TakeWitnessesResponse:
-        """Values to look for; this service does not know them any more."""
-        values = self._eraser.witnesses.take(self._db.clock.now())
-        return promises_pb2.TakeWitnessesResponse(holder=self._name, values=values)
+        """Some of what was erased lately."""
+        now = self._db.clock.now()
+        answer = promises_pb2.TakeWitnessesResponse(
+            holder=self._name, values=self._eraser.witnesses.taken(now)
+        )
+        answer.take_time.FromDatetime(now)
+        return answer
+
+    async def ForgetWitnesses(self, request: promises_pb2.ForgetWitnessesRequest, _call: Call) -> Empty:
+        """They were looked for and not found."""
+        self._eraser.witnesses.forget(request.take_time.ToDatetime(tzinfo=UTC))
+        return Empty()
 
     async def _standing(self, account: UUID) -> promises_pb2.Standing:
         standing = await self._eraser.standing(account)

@@ -1,7 +1,8 @@
 """The ledger of tombstones: who was erased, in a bucket outside of all databases and their backups.
 
 One object a tombstone, locked against removal for as long as the oldest backup lives and a margin.
-Its key says everything: `tombstones/{time}/{account}/{erasure}`; `voids/{time}/{erasure}` takes one back.
+Its key says everything: `tombstones/{time}/{account}/{erasure}`; `voids/{time}/{erasure}` takes that one back
+and no other: somebody who was not deleted may ask again under the same name.
 Privacy writes, with a credential of its own; every service reads.
 """
 
@@ -35,13 +36,16 @@ class LedgerUnavailable(Unavailable):
 
 def tombstone_key(wanted: Wanted) -> str:
     """The key of a tombstone."""
-    stamp = wanted.deleted_at.astimezone(UTC).strftime(_TIME)
-    return f"{TOMBSTONES}/{stamp}/{wanted.account}/{wanted.erasure}"
+    return f"{TOMBSTONES}/{_stamp(wanted)}/{wanted.account}/{wanted.erasure}"
 
 
-def void_key(erasure: UUID, at: datetime) -> str:
-    """The key of what takes a tombstone back."""
-    return f"{VOIDS}/{at.astimezone(UTC).strftime(_TIME)}/{erasure}"
+def void_key(wanted: Wanted) -> str:
+    """The key of what takes its tombstone back."""
+    return f"{VOIDS}/{_stamp(wanted)}/{wanted.erasure}"
+
+
+def _stamp(wanted: Wanted) -> str:
+    return wanted.deleted_at.astimezone(UTC).strftime(_TIME)
 
 
 def client(url: str, access: str, secret: str) -> Minio:
@@ -91,9 +95,9 @@ class Ledger:
 def standing(keys: Iterable[str]) -> list[Wanted]:
     """What the keys of a ledger say; keys of another shape are nobody's."""
     parts = [key.split("/") for key in sorted(set(keys))]
-    void = {each[2] for each in parts if each[0] == VOIDS and len(each) == 3}
+    void = {(each[1], each[2]) for each in parts if each[0] == VOIDS and len(each) == 3}
     return [
         Wanted(UUID(account), UUID(erasure), datetime.strptime(stamp, _TIME).replace(tzinfo=UTC))
         for kind, stamp, account, erasure in (each for each in parts if len(each) == 4)
-        if kind == TOMBSTONES and erasure not in void
+        if kind == TOMBSTONES and (stamp, erasure) not in void
     ]

@@ -6,7 +6,7 @@ What is found nowhere any more proves more than a count of rows can.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -33,11 +33,11 @@ from promises.inventory import Category, Declaration, Erase, Subject, declared
 TELLING = {Category.EMAIL, Category.NAME, Category.CONTENT, Category.CREDENTIAL}
 ROWS, SHORTEST, MOST = 3, 12, 2_000
 """Rows of a table; bytes that a value has at least, so that it is not found by chance; values kept."""
-KEPT = timedelta(hours=24)
+KEPT = timedelta(hours=48)
 
 
 class Witnesses:
-    """Collects while people are erased; what is taken, or a day old, is forgotten."""
+    """Collects while people are erased; what a scrub did not find, or is two days old, is forgotten."""
 
     def __init__(self, metadata: MetaData) -> None:
         found = list(_selects(metadata))
@@ -50,14 +50,22 @@ class Witnesses:
             return
         records = await tx.all(self._statement, whose=account)
         found = {value for value in _values(records) if len(value) >= SHORTEST}
-        now = tx.clock.now()
-        tx.after.append(lambda: self._values.extend((now, value) for value in found))
+        clock = tx.clock
+        tx.after.append(lambda: self._remember(found, clock.now()))
 
-    def take(self, now: datetime) -> list[bytes]:
-        """All there are, for the last time."""
-        values = [value for since, value in self._values if since > now - KEPT]
-        self._values.clear()
-        return values
+    def _remember(self, values: Iterable[bytes], now: datetime) -> None:
+        self.forget(now - KEPT)
+        self._values.extend((now, value) for value in values)
+
+    def taken(self, now: datetime) -> list[bytes]:
+        """All there are, each once."""
+        self.forget(now - KEPT)
+        return list(dict.fromkeys(value for _, value in self._values))
+
+    def forget(self, until: datetime) -> None:
+        """Those that came until then."""
+        while self._values and self._values[0][0] <= until:
+            self._values.popleft()
 
 
 def _selects(metadata: MetaData) -> Iterator[Select[Any]]:

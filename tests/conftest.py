@@ -13,10 +13,24 @@ from tests.running import platform, servers
 
 __all__ = ["infra", "platform"]
 
+PLATFORMS = ("tests/clients", "tests/e2e", "tests/full")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """What tests say of the promises is remembered for `make promises`."""
-    config.pluginmanager.register(Outcomes(LauncherSettings().state / RESULTS))
+    if not hasattr(config, "workerinput"):  # else it is told to whom the worker works for
+        config.pluginmanager.register(Outcomes(LauncherSettings().state / RESULTS))
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Runs side by side share the folders of tests: what is in one folder shares its servers.
+
+    So do all that use the one platform, the last of which looks at what the others left behind.
+    """
+    for item in items:
+        folder = str(item.path.parent.relative_to(item.config.rootpath))
+        item.add_marker(pytest.mark.xdist_group("platform" if folder in PLATFORMS else folder))
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ class Outcomes:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Called for set-up, call and tear-down of each test; a parametrised one is as good as its worst."""
         if "promise" in report.keywords and (report.when == "call" or report.outcome != "passed"):
-            name = report.nodeid.partition("[")[0]
+            name = report.nodeid.partition("[")[0].partition("@")[0]  # its parameters, its group
             said = [self._said.get(name, WORST[-1]), report.outcome]
             self._said[name] = min(said, key=WORST.index)
 

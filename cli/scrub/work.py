@@ -13,6 +13,7 @@ import grpc.aio
 from crafiq.assets.v1 import assets_pb2, assets_pb2_grpc
 from crafiq.privacy.v1 import privacy_pb2, privacy_pb2_grpc
 from crafiq.promises.v1 import promises_pb2, promises_pb2_grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.rpc import refusal_from
 from cli.local import Local, NotUpError
@@ -41,7 +42,7 @@ class Scrub:
 
     def __init__(self, local: Local, memory: Memory, progress: Progress, own: Iterable[Sought] = ()) -> None:
         self._local, self._memory, self._progress = local, memory, progress
-        self._sought = list(own)
+        self._sought, self._taken = list(own), dict[str, Timestamp]()
         self._outcome = Outcome(began=_now())
 
     async def run(self) -> Outcome:
@@ -73,6 +74,7 @@ class Scrub:
                             promises_pb2.TakeWitnessesRequest(), timeout=PATIENCE
                         )
                     self._sought += _named(service, answer.values)
+                    self._taken[service] = answer.take_time
             self._outcome.values = len({each.value for each in self._sought})
             step.found(f"{self._outcome.values} values to look for, in memory only")
 
@@ -168,8 +170,19 @@ class Scrub:
             else:
                 with self._told("privacy did not hear of it"):
                     await tell_privacy(self._local, done)
+                if not done.hits:
+                    await self._forget()
         self._memory.last = done.as_json()
         self._memory.save()
+
+    async def _forget(self) -> None:
+        """Have services forget what was found nowhere; else the next scrub looks for it too."""
+        for service, taken in self._taken.items():
+            with self._told(f"{service} remembers what was looked for"):
+                async with self._local.channel(service) as channel:
+                    await promises_pb2_grpc.DataHolderStub(channel).ForgetWitnesses(
+                        promises_pb2.ForgetWitnessesRequest(take_time=taken), timeout=PATIENCE
+                    )
 
     @contextlib.contextmanager
     def _told(self, what: str) -> Iterator[None]:
@@ -184,10 +197,10 @@ class Scrub:
 async def tell_privacy(local: Local, done: Outcome) -> None:
     """Report what was searched and found; raises grpc.aio.AioRpcError, NotUpError.
 
-    A scrub that found nothing counts for supplements even if it had nothing to look for, as when an earlier
-    one took the values and could not finish: the search only proves what the rewriting did, and that is
-    whole. What an earlier one left undone it did not remember as done (`Rewritten.signatures`); statistics,
-    the WAL and object volumes are done each time; and one that leaves something undone is not reported.
+    A scrub that found nothing counts for supplements even if it had nothing to look for, as when services
+    were started again and have forgotten what they erased: the search only proves what the rewriting did, and
+    that is whole. What an earlier scrub left undone it did not remember as done (`Rewritten.signatures`);
+    statistics, the WAL and object volumes are done each time; one that leaves something undone is not told.
     """
     request = privacy_pb2.ReportScrubRequest(
         searched_bytes=done.looked.size, searched_values=done.values, hits=done.found

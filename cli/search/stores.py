@@ -27,6 +27,7 @@ from deploy.local.secret_files import SecretFiles
 
 CHUNK = 1024 * 1024
 VENDORS = ("openai", "stripe")
+GONE = ("NoSuchKey", "NoSuchVersion")
 
 
 @dataclass
@@ -97,7 +98,9 @@ class Stores:
         version = listed.version_id if listed.version_id != "null" else None
         try:
             answer = client.get_object(bucket, listed.object_name, version_id=version)
-        except S3Error:
+        except S3Error as error:
+            if error.code not in GONE:
+                raise
             return  # it went meanwhile
         try:
             said = json.dumps(dict(answer.headers), ensure_ascii=False).encode()

@@ -54,16 +54,16 @@ class Rounds:
 
     def due(self, name: str) -> float:
         """When the next one is due, as time.time() has it: so long after the last began, whoever ran it; soon
-        after its end if it could not do everything, or after the launcher's start if none is known."""
+        after its end if it was not clean, or after the launcher's start if none is known."""
         every = self._every[name]
         try:
             said = json.loads((self._state.root / f"{name}.json").read_text(encoding="utf-8"))
             last = said.get("last", said)  # a scrub remembers more than how it ended
             began, ended = (datetime.fromisoformat(last[at]).timestamp() for at in ("began", "ended"))
-            done = not last["unfinished"]
+            clean = last["clean"]
         except (OSError, ValueError, KeyError):
             return self._since + min(SOON, every)
-        return began + every if done else ended + min(SOON, every)
+        return began + every if clean else ended + min(SOON, every)
 
     async def _keep(self, name: str) -> None:
         while True:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
+from pydantic_core import PydanticUndefined
 from sqlalchemy import CheckConstraint, Column, Enum, ForeignKeyConstraint, MetaData, Table, Text, Uuid
 from sqlalchemy.orm import registry
 from sqlmodel import AutoString, Field, SQLModel
@@ -179,6 +181,21 @@ def inventory(service: str, subjects: str = SUBJECTS) -> registry:
 class Base(SQLModel):
     """What a service's `Row` inherits from: generates the constraints that declarations stand for."""
 
+    def __init__(self, **values: Any) -> None:
+        """What SQLModel makes of a table's row (it checks nothing there either), in a fifth of the time.
+
+        Raises TypeError for what is no column. No session of SQLAlchemy's ever sees a row, so none is told.
+        """
+        usual = _usual(type(self))
+        if unknown := values.keys() - usual.keys():
+            raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}.")
+        row = self.__dict__
+        for name, value in usual.items():
+            if name in values:
+                row[name] = values[name]
+            elif value is not PydanticUndefined:
+                row[name] = value
+
     @classmethod
     def __table_cls__(cls, name: str, metadata: MetaData, *args: Any, **options: Any) -> Table:
         """Called by SQLAlchemy to make the table of a class."""
@@ -187,6 +204,14 @@ class Base(SQLModel):
             _settle_type(name, column)
         enums = {c.name: kind for c in columns if (kind := enum_of(cls, c.name)) is not None}
         return Table(name, metadata, *args, *_constraints(name, metadata, columns, enums), **options)
+
+
+@cache
+def _usual(kind: type[SQLModel]) -> dict[str, Any]:
+    """What stands in each column of a new row of which nothing else is said."""
+    if made := [name for name, field in kind.model_fields.items() if field.default_factory]:
+        raise TypeError(f"{kind.__name__}.{made[0]}: time, ids and chance come in by the front door.")
+    return {name: field.get_default() for name, field in kind.model_fields.items()}
 
 
 def _settle_type(table: str, column: Column[Any]) -> None:

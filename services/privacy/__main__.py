@@ -41,7 +41,7 @@ async def compose(service: Service, settings: Settings, keys: ReceiptKeys) -> No
     await documents.post(packaged())
     await erasures.keep_keys(keys.public)
     holders = Holders({name: service.peer(name) for name in settings.peers}, clock)
-    ledger = TombstoneLedger(*place(settings), clock, settings.tombstones_locked)
+    ledger = TombstoneLedger(*place(settings), settings.tombstones_locked)
     tools = Tools(holders, Bus(service.bus, holders.names), ledger, keys)
     caseworker = Caseworker(erasures, tools, clock)
     pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))

@@ -292,7 +292,7 @@ async def test_what_storage_says_is_missing_or_away(
 @pytest.mark.parametrize("kind", [*MINIO, OSError], ids=_named)
 async def test_a_ledger_that_can_not_be_reached_is_away(kind: type[BaseException]) -> None:
     keys = ("access", "secret")
-    theirs = TombstoneLedger("http://127.0.0.1:1", "ledger", keys, FakeClock(), timedelta(days=1))
+    theirs = TombstoneLedger("http://127.0.0.1:1", "ledger", keys, timedelta(days=1))
     with pytest.raises(LedgerUnavailable):
         await theirs._asked(_raising(_one(kind)))
 

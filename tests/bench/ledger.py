@@ -93,7 +93,7 @@ async def rows(infra: Infra) -> list[Row]:
                     GOAL,
                     turns(ours(ledger), accounts, in_flight, seconds),
                     turns(bare(pool), accounts, in_flight, seconds),
-                    load="two fsynced commits a pair; Unix socket",
+                    load="two fsynced commits of ids and numbers a pair; no RPC before them; Unix socket",
                     unit="pairs/s",
                 )
             )

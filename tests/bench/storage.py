@@ -88,13 +88,14 @@ async def _of_size(person: Person, shelf: Shelf, named: str) -> list[Row]:
     asset = (await person.upload(content, "noise.wav", TYPE))["name"]
     key = (await shelf.fill(uuid4(), 1, content))[0]
     load = f"{size:,} B; HTTP to gateway and storage; {in_flight} in flight"
+    alone = f"{load}; alone: PUT, GET, PUT, DELETE"
     return [
         await compare(
             f"upload into the library, {named} / storage alone",
             GOAL,
             lambda: rate(lambda: person.upload(content, "noise.wav", TYPE), in_flight, TURN_SECONDS),
             lambda: rate(lambda: shelf.take_in(content, digest), in_flight, TURN_SECONDS),
-            load=load,
+            load=alone,
             unit="files/s",
         ),
         await compare(

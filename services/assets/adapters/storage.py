@@ -17,6 +17,7 @@ from services.assets.domain.shelves import key_at, path_of, shelf_of
 from services.assets.domain.uploads import Upload
 
 LINK_LIVES = timedelta(seconds=60)
+RESTAMP_TRIES = 3
 ORIGINAL = "original"
 """The rendition of a public work that is the work itself."""
 LINK_REPEATS = 30  # seconds in which a link is the same, so that browsers keep what it gave
@@ -127,12 +128,22 @@ class Storage:
         """Write the objects of a public work anew, so that they carry the time of now and none of before.
 
         By way of `aside` in quarantine: copied to its own place, an object gets another date and nothing
-        else. What is left there by whoever dies in between is swept like everything in quarantine.
+        else. What is left there by whoever dies in between is swept like everything in quarantine; so may
+        be what is on its way, and then it is begun again.
         """
         for key in await self._buckets.names(self._places.public, f"{publication}/"):
-            await self._buckets.copy((self._places.public, key), (self._places.quarantine, path_of(aside)))
-            await self._buckets.copy((self._places.quarantine, path_of(aside)), (self._places.public, key))
+            for tries_left in reversed(range(RESTAMP_TRIES)):
+                try:
+                    await self._by_way_of(path_of(aside), (self._places.public, key))
+                    break
+                except BlobMissing:
+                    if not tries_left:
+                        raise
         await self.discard([aside])
+
+    async def _by_way_of(self, aside: str, place: tuple[str, str]) -> None:
+        await self._buckets.copy(place, (self._places.quarantine, aside))
+        await self._buckets.copy((self._places.quarantine, aside), place)
 
     async def unpublish(self, publications: Iterable[UUID]) -> None:
         """Remove public bytes that came to nothing: all that lies under these publications."""

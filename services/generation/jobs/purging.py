@@ -25,6 +25,8 @@ GROUND = "according to their own terms and privacy policies"
 class VendorCopies(Beyond):
     """What vendors have of a person; and that nothing is made for them any more."""
 
+    reads = ("jobs", "egress")
+
     def __init__(self, copies: Copies, routes: Mapping[str, Route]) -> None:
         self._copies, self._routes = copies, routes
 

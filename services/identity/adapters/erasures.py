@@ -15,6 +15,7 @@ from crafiq.privacy.v1 import privacy_pb2, privacy_pb2_grpc
 from crafiq.promises.v1 import promises_pb2, promises_pb2_grpc
 
 from chassis.rpc import refusal_from
+from promises.erasing import Wanted
 
 LOG = logging.getLogger("crafiq.identity.erasures")
 PATIENCE = 1.5  # seconds for all holders, who are asked at once; one that is silent blocks nothing
@@ -58,9 +59,11 @@ class Erasures:
         approved: datetime = answer.approve_time.ToDatetime(tzinfo=UTC)
         return approved
 
-    async def void(self, erasure: str) -> None:
+    async def void(self, wanted: Wanted) -> None:
         """Take it back, if privacy answers; else it finds out by itself that the account lives."""
+        request = privacy_pb2.VoidErasureRequest(erasure=f"erasures/{wanted.erasure}")
+        request.approve_time.FromDatetime(wanted.deleted_at)
         try:
-            await self._privacy.VoidErasure(privacy_pb2.VoidErasureRequest(erasure=erasure), timeout=WRITING)
+            await self._privacy.VoidErasure(request, timeout=WRITING)
         except grpc.aio.AioRpcError as error:
-            LOG.warning("%s could not be voided: %s", erasure, error.code().name)
+            LOG.warning("%s could not be voided: %s", request.erasure, error.code().name)

@@ -66,16 +66,18 @@ class Deleting:
             except Refusal:
                 if await tombstoned(self.kit.db, wanted.account):
                     return None  # the ledger was faster: it is what was asked for
-                await self.kit.erasures.void(f"erasures/{wanted.erasure}")
+                await self.kit.erasures.void(wanted)
                 raise
-        await self.kit.erasures.void(f"erasures/{wanted.erasure}")
+        await self.kit.erasures.void(wanted)
         raise Contended
 
     async def _transaction(self, wanted: Wanted, call: Call) -> None:
         async with self.kit.db.transaction() as tx:
             account = await accounts.locked_for_good(tx, wanted.account)
             await signed_in(self.kit, tx, call)
-            if account is None or self.kit.clock.now() > wanted.deleted_at + APPROVED_FOR:
+            if account is None:
                 raise SessionEnded
+            if self.kit.clock.now() > wanted.deleted_at + APPROVED_FOR:
+                raise Contended  # approved anew by whoever asks again
             await self.kit.promises.eraser.erase(tx, wanted)
             await remembered.part(tx, Farewell.to(account.email, self.kit.new_id(), wanted.deleted_at))

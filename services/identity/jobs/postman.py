@@ -57,6 +57,8 @@ class Postman:
         return len(due)
 
     async def _deliver(self, queue: Queue[Q], mail: Q) -> None:
+        if not await queue.has(self._db, mail.id):
+            return  # its person left while it was on the way from the queue to here
         try:
             await self._mailer.send(mail.letter(self._public_url), mail.recipient, mail.id)
         except AddressRefused:

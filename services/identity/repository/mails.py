@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, text, update
+from sqlalchemy import bindparam, delete, select, text, update
 
-from chassis.db import Queries, Statement
+from chassis.db import Queries, Statement, scalar
 from chassis.statements import table_of
 from services.identity.domain.letters import MailKind
 from services.identity.domain.mails import GIVE_UP_AFTER, Mail
@@ -39,6 +39,7 @@ class Queue(Generic[Q]):
         this = table.c.id == bindparam("id_")
         self._claim: Statement[Q] = Statement(text(due), kind)
         self._give_up: Statement[Q] = Statement(text(too_old), kind)
+        self._there = Statement(select(table.c.id).where(this), scalar)
         self._done = Statement(delete(table).where(this))
         self._later = Statement(update(table).where(this).values(due_at=bindparam("next_attempt")))
 
@@ -51,6 +52,10 @@ class Queue(Generic[Q]):
     async def give_up(self, queries: Queries, now: datetime) -> list[MailKind]:
         """Remove up to 500 mails that are too old to be sent; answers of which kinds they were."""
         return [mail.kind for mail in await queries.all(self._give_up, made_until=now - GIVE_UP_AFTER)]
+
+    async def has(self, queries: Queries, mail: UUID) -> bool:
+        """False if it is gone, with its person."""
+        return await queries.first(self._there, id_=mail) is not None
 
     async def remove(self, queries: Queries, mail: UUID) -> bool:
         """It was sent, or never will be; False if it was gone already, with its person."""

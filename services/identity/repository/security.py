@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, select, text
 from sqlmodel import col
 
-from chassis.db import Database, Queries, Statement, scalar
+from chassis.db import Database, Queries, Record, Statement, scalar
 from promises.retention import ending, in_batches
 from services.identity.domain.rows import ADDRESS_COARSE_AFTER, LOGGED_FOR
 from services.identity.domain.security import Limit, SecurityEntry, Throttle
@@ -61,23 +61,29 @@ async def log(queries: Queries, entry: SecurityEntry) -> None:
     await queries.insert(entry)
 
 
-COARSEN = Statement(
-    text(
-        """
-        UPDATE security_log SET address = text(network(set_masklen(
-          CAST(address AS inet), CASE family(CAST(address AS inet)) WHEN 4 THEN 24 ELSE 48 END)))
-        WHERE id IN (SELECT id FROM security_log
-          WHERE at <= :before AND address <> '' AND position('/' in address) = 0
-          ORDER BY at LIMIT 500 FOR UPDATE SKIP LOCKED)
-        """
+def _coarsen(table: str) -> Statement[Record]:
+    return Statement(
+        text(
+            f"""
+            UPDATE {table} SET address = text(network(set_masklen(
+              CAST(address AS inet), CASE family(CAST(address AS inet)) WHEN 4 THEN 24 ELSE 48 END)))
+            WHERE id IN (SELECT id FROM {table}
+              WHERE at <= :before AND address <> '' AND position('/' in address) = 0
+              ORDER BY at LIMIT 500 FOR UPDATE SKIP LOCKED)
+            """  # noqa: S608  # our own tables
+        )
     )
-)
+
+
+# Of those who are gone as of those who are here.
+COARSEN = [_coarsen(table) for table in ("security_log", "retained_security_log")]
 OLD_ENTRIES = ending("security_log", "at <= :before")
 IDLE_THROTTLES = ending("throttles", "until <= :now AND since <= :before")
 
 
 async def sweep(db: Database, now: datetime) -> None:
     """Make old addresses coarse, end what is past its time."""
-    await in_batches(db, COARSEN, before=now - ADDRESS_COARSE_AFTER)
+    for coarsen in COARSEN:
+        await in_batches(db, coarsen, before=now - ADDRESS_COARSE_AFTER)
     await in_batches(db, OLD_ENTRIES, before=now - LOGGED_FOR)
     await in_batches(db, IDLE_THROTTLES, now=now, before=now - timedelta(hours=1))

@@ -14,9 +14,8 @@ from minio.error import MinioException
 from minio.retention import Retention
 from urllib3.exceptions import HTTPError
 
-from chassis.clock import Clock
 from promises.erasing import Wanted
-from promises.ledger import LedgerUnavailable, client, tombstone_key, void_key
+from promises.ledger import Ledger, LedgerUnavailable, client, tombstone_key, void_key
 
 T = TypeVar("T")
 
@@ -27,17 +26,23 @@ class TombstoneLedger:
     All methods raise LedgerUnavailable.
     """
 
-    def __init__(self, url: str, bucket: str, keys: tuple[str, str], clock: Clock, locked: timedelta) -> None:
-        self._client, self._bucket = client(url, *keys), bucket
-        self._clock, self._locked = clock, locked
+    def __init__(self, url: str, bucket: str, keys: tuple[str, str], locked: timedelta) -> None:
+        self._client, self._bucket, self._ledger = client(url, *keys), bucket, Ledger(url, bucket, keys)
+        self._locked = locked
 
     async def write(self, wanted: Wanted) -> None:
         """Somebody is to be erased, whatever becomes of the databases."""
         await self._put(tombstone_key(wanted))
 
-    async def void(self, erasure: UUID) -> None:
-        """A tombstone does not count."""
-        await self._put(void_key(erasure, self._clock.now()))
+    async def void(self, wanted: Wanted) -> None:
+        """Its tombstone does not count."""
+        await self._put(void_key(wanted))
+
+    async def void_all(self, erasure: UUID, until: datetime) -> None:
+        """None of an erasure's tombstones up to this one counts."""
+        for wanted in await self._ledger.standing():
+            if wanted.erasure == erasure and wanted.deleted_at <= until:
+                await self.void(wanted)
 
     async def sweep(self) -> int:
         """Remove what is past its lock; answers how many objects."""

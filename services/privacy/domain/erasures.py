@@ -114,12 +114,16 @@ class Case(Row, table=True):
         )  # fmt: skip
 
     def again(self, account: UUID, secret_hash: bytes, plan_hash: str, now: datetime) -> bool:
-        """Whether a request with this id may (go on to) approve it: the same one, with the same words."""
+        """Whether a request with this id may approve it (anew): the same one, with the same words.
+
+        Each time is an approval of its own, with its own tombstone and its own time to be carried out.
+        """
         same = (self.account, self.secret_hash, self.plan_hash) == (account, secret_hash, plan_hash)
-        if same and self.state is CaseState.VOIDED:
-            self.state, self.approved_at, self.due = CaseState.APPROVED, now, now + IN_DOUBT
-            self._changed()
-        return same and self.state is CaseState.APPROVED
+        if not same or self.state not in (CaseState.APPROVED, CaseState.VOIDED):
+            return False
+        self.state, self.approved_at, self.due = CaseState.APPROVED, now, now + IN_DOUBT
+        self._changed()
+        return True
 
     def begin(self, deleted_at: datetime, now: datetime) -> None:
         """The account is gone. Later news of the same change nothing."""
@@ -127,9 +131,9 @@ class Case(Row, table=True):
             self.state, self.deleted_at, self.due = CaseState.ERASING, deleted_at, now
             self._changed()
 
-    def void(self) -> bool:
-        """The account lives: False if it does not."""
-        if self.state is not CaseState.APPROVED:
+    def void(self, approved_at: datetime) -> bool:
+        """Nothing came of the approval of then: False if something did, or there is a later one."""
+        if self.state is not CaseState.APPROVED or self.approved_at != approved_at:
             return False
         self.state = CaseState.VOIDED
         self._changed()
@@ -208,12 +212,17 @@ class HolderCase(Row, table=True):
     def looked_through(
         self, left: list[dict[str, Any]], vendors: list[dict[str, Any]], waiting: int, now: datetime
     ) -> None:
-        """A second look found this. What is found is asked for again; messages that wait are waited for."""
+        """A second look found this. What is found is asked for again; messages that wait are waited for.
+
+        One that still waits after a minute may be a dead letter that came late: erasing again ends it.
+        """
         self.left, self.vendors = left, vendors
         if left:
             self.state, self.cause, self.remind_at = HolderState.WAITING, FOUND_AGAIN, now
         elif waiting:
             self.cause = MESSAGES_WAITING
+            if self.answered_at is not None and now >= self.answered_at + LONGEST_PAUSE:
+                self.state, self.remind_at = HolderState.WAITING, now
         else:
             self.state, self.cause, self.verified_at = HolderState.VERIFIED, "", now
 

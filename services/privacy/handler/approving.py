@@ -57,12 +57,13 @@ class Approving(Shelf):
         return privacy_pb2.ApproveErasureResponse(approve_time=moment(case.approved_at))
 
     async def VoidErasure(self, request: privacy_pb2.VoidErasureRequest, _call: Call) -> Empty:
-        """Identity could not delete the account: neither case nor tombstone count."""
-        erasure = _id(request.erasure)
+        """Identity could not delete the account: this approval does not count, nor its tombstone."""
+        erasure, approved_at = _id(request.erasure), request.approve_time.ToDatetime(tzinfo=UTC)
         async with self.erasures.locked(erasure) as held:
-            if held is not None and held.case.void():
-                await self.ledger.void(erasure)
-                await held.save()
+            if held is not None and held.case.account and held.case.deleted_at != approved_at:
+                await self.ledger.void(Wanted(held.case.account, erasure, approved_at))
+                if held.case.void(approved_at):
+                    await held.save()
         return Empty()
 
     async def ReportScrub(self, request: privacy_pb2.ReportScrubRequest, _call: Call) -> Empty:

@@ -142,20 +142,23 @@ class Caseworker:
             await self._close(case, case.account)
 
     async def _doubt(self, case: Case, account: UUID) -> None:
-        """Nothing came of an approval: if the account lives, its tombstone is taken back; else it begins."""
+        """Nothing was heard of an approval: if nobody has begun, it is taken back; else it is carried out.
+
+        Identity may not have, and somebody who started meanwhile may have gone by the ledger.
+        """
         if self._clock.now() < case.approved_at + IN_DOUBT:
             return
-        found = await self._tools.holders.verify("identity", account, case.id)
-        lives = found.standing.progress == promises_pb2.PROGRESS_UNSPECIFIED
+        asked = self._tools.holders.names
+        found = await asyncio.gather(*(self._tools.holders.verify(name, account, case.id) for name in asked))
+        lives = all(each.standing.progress == promises_pb2.PROGRESS_UNSPECIFIED for each in found)
         if lives:
-            await self._tools.ledger.void(case.id)
+            await self._tools.ledger.void_all(case.id, case.approved_at)
         async with self._erasures.locked(case.id) as held:
-            if held is None or held.case.state is not CaseState.APPROVED:
+            if held is None or held.case.approved_at != case.approved_at:
                 return
-            if lives:
-                held.case.void()
+            if lives and held.case.void(case.approved_at):
                 LOG.warning("%s was approved and not carried out: its tombstone is void", case.name)
-            else:
+            elif not lives:
                 held.case.begin(case.approved_at, self._clock.now())
             await held.save()
 

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import aiohttp
 import pytest
@@ -21,7 +21,7 @@ from tests.support import eventually
 from tools.gateway import build, command
 
 CONTENT = b"\x89PNG" + bytes(range(256)) * 40
-WORK = uuid4()
+WORK = UUID("6f1d5c0e-8b1f-4a44-9a5e-3d2f0c6b7a91")
 
 
 @pytest.fixture(scope="module")

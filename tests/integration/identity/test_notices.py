@@ -176,6 +176,26 @@ async def test_of_who_leaves_while_the_mail_is_sent_nothing_is_announced(
     await bus.close()
 
 
+@pytest.mark.promise("9-delete-now")
+async def test_who_left_between_the_queue_and_the_post_gets_no_mail(
+    people: People, clock: FakeClock, identity: Service
+) -> None:
+    person, sent = await people.signed_in(), list[str]()
+
+    class Sending:
+        async def send(self, _letter: Letter, recipient: str, _mail: UUID) -> None:
+            sent.append(recipient)
+
+    postman = Postman(identity.db, clock, Sending(), "https://crafiq.example")  # type: ignore[arg-type]  # all it does
+    occasion = Occasion(clock.now(), "", clock.now(), files=1)
+    mail = Mail.about(MailKind.REMOVAL_SCHEDULED, uuid4(), person.id, person.email, occasion)
+    mail.due_at += timedelta(days=1)
+    await identity.db.insert(mail)
+    await people.rows("DELETE FROM accounts WHERE account = :whose", whose=person.id)
+    await postman._deliver(PEOPLES, mail)
+    assert not sent
+
+
 def _fails(people: People, person: Person, kind: str) -> None:
     plan = [{"kind": kind, "match": person.email, "times": None}]
     people.mailbox.plan.replace(json.dumps(plan).encode())

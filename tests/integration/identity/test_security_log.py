@@ -63,6 +63,22 @@ async def test_addresses_are_coarse_after_thirty_days_and_rows_gone_after_twelve
     assert await _addresses(people, person.id) == {"192.0.2.0/24"}
 
 
+@pytest.mark.promise("9-seclog-6m")
+async def test_addresses_of_who_is_gone_become_coarse_as_well(
+    people: People, clock: FakeClock, identity: Service
+) -> None:
+    line = {"own": uuid4(), "at": clock.now(), "until": clock.now() + timedelta(days=180)}
+    await people.rows(
+        "INSERT INTO retained_security_log (id, pseudonym, at, event, address, until)"
+        " VALUES (:own, :own, :at, 'SIGNED_IN', '198.51.100.23', :until)",
+        **line,
+    )
+    clock.forward(timedelta(days=31))
+    await security.sweep(identity.db, clock.now())
+    [kept] = await people.rows("SELECT address FROM retained_security_log WHERE id = :own", own=line["own"])
+    assert kept["address"] == "198.51.100.0/24"
+
+
 async def _addresses(people: People, account: UUID) -> set[str]:
     return {address for _, address, _ in await _log(people, account)}
 

@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -56,6 +56,7 @@ class Person:
     account: UUID = field(default_factory=uuid4)
     erasure: UUID = field(default_factory=uuid4)
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    approved_at: datetime = field(init=False)
 
     async def plan(self) -> privacy_pb2.DeletionPlan:
         return await self.desk.calls.PreviewDeletion(
@@ -117,8 +118,15 @@ class Person:
         return (await self.look()).state in states
 
     async def approved(self) -> Person:
-        await self.approve((await self.plan()).plan_hash)
+        answer = await self.approve((await self.plan()).plan_hash)
+        self.approved_at = answer.approve_time.ToDatetime(tzinfo=UTC)
         return self
+
+    async def void(self, approved_at: datetime) -> None:
+        """Identity takes an approval back."""
+        request = privacy_pb2.VoidErasureRequest(erasure=f"erasures/{self.erasure}")
+        request.approve_time.FromDatetime(approved_at)
+        await self.desk.identity.VoidErasure(request, timeout=5)
 
     async def holder(self, name: str) -> privacy_pb2.HolderProgress:
         return next(each for each in (await self.look()).holders if each.holder == name)
@@ -307,21 +315,50 @@ async def test_without_the_ledger_nobody_is_deleted(desk: Desk, infra: Infra) ->
 async def test_what_identity_takes_back_does_not_count(desk: Desk) -> None:
     person = await (await desk.person()).approved()
     assert person.account in await desk.standing()
-    request = privacy_pb2.VoidErasureRequest(erasure=f"erasures/{person.erasure}")
-    await desk.identity.VoidErasure(request, timeout=5)
+    await person.void(person.approved_at)
     assert person.account not in await desk.standing()
     assert (await person.look()).state == privacy_pb2.VOIDED
-    await person.approved()  # and may be wanted again under the same name
+
+
+@promise
+async def test_what_was_taken_back_may_be_wanted_again_under_the_same_name_and_then_counts(
+    desk: Desk,
+) -> None:
+    person = await (await desk.person()).approved()
+    first = person.approved_at
+    await person.void(first)
+    desk.clock.forward(timedelta(seconds=4))
+    await person.approved()
     assert (await person.look()).state == privacy_pb2.APPROVED
+    assert person.account in await desk.standing()
+    await person.void(first)  # late, and about what is over
+    assert (await person.look()).state == privacy_pb2.APPROVED
+    assert person.account in await desk.standing()
 
 
 @promise
 async def test_an_approval_that_led_to_nothing_is_looked_into(desk: Desk, holders: Played) -> None:
     person = await (await desk.person()).approved()
-    holders["identity"].progress = promises_pb2.PROGRESS_UNSPECIFIED  # the account lives
-    desk.clock.forward(IN_DOUBT + timedelta(seconds=1))
+    desk.clock.forward(timedelta(seconds=25))
+    await person.approved()  # nobody heard the first answer: it has a tombstone too
+    for each in holders.holders.values():
+        each.progress = promises_pb2.PROGRESS_UNSPECIFIED  # the account lives
+    desk.clock.forward(IN_DOUBT - timedelta(seconds=20))
+    assert (await person.look()).state == privacy_pb2.APPROVED  # it is the second that counts
+    desk.clock.forward(timedelta(seconds=21))
     await eventually(lambda: person._in(privacy_pb2.VOIDED))
     assert person.account not in await desk.standing()
+
+
+@promise
+async def test_an_approval_that_somebody_went_by_is_carried_out_by_all(desk: Desk, holders: Played) -> None:
+    person = await (await desk.person()).approved()
+    for each in holders.holders.values():
+        each.progress = promises_pb2.PROGRESS_UNSPECIFIED
+    holders["assets"].progress = promises_pb2.FINISHED  # it started meanwhile, and read the ledger
+    desk.clock.forward(IN_DOUBT + timedelta(seconds=1))
+    await eventually(lambda: person._in(privacy_pb2.ERASING))
+    assert person.account in await desk.standing()
 
 
 @promise
@@ -454,6 +491,20 @@ async def test_messages_under_way_are_waited_for_before_the_bus_is_emptied(
     await eventually(lambda: holders["billing"].looked > looks)
     assert (await person.look()).state == privacy_pb2.ERASING
     holders["billing"].waiting = 0
+    await person.signed()
+
+
+@promise
+async def test_a_message_that_waits_for_ever_goes_with_another_erasing(desk: Desk, holders: Played) -> None:
+    person = await (await desk.person()).approved()
+    holders["billing"].waiting = 1  # a dead letter that came after the rows had gone
+    await person.deleted()
+    await person.answer()
+    await eventually(lambda: _cause(person, "billing", "MESSAGES_WAITING"))
+    assert not holders["billing"].asked
+    desk.clock.forward(timedelta(seconds=61))
+    await eventually(lambda: holders["billing"].asked)
+    await person.answer("billing")
     await person.signed()
 
 

@@ -258,6 +258,60 @@ async def test_very_much_goes_in_batches_first(
 
 
 @promise
+async def test_what_is_copied_or_noted_when_it_goes_is_all_there_until_then(
+    db: Database, sql: asyncpg.Connection, person: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "LARGE", 50)
+    account, shelf = await person(), Shelf()
+    shelf.reads = ("notes",)
+    await sql.execute(
+        "INSERT INTO notes (id, account, words)"
+        " SELECT gen_random_uuid(), $1, 'x' FROM generate_series(1, 180)",
+        account,
+    )
+    await sql.execute(
+        "INSERT INTO payments (id, account, cents)"
+        " SELECT gen_random_uuid(), $1, 3 FROM generate_series(1, 180)",
+        account,
+    )
+    before = await rows_of(sql, account)
+    rules = Erasing(Row.metadata, [shelf])
+    await rules.reduce(db, account)
+    assert await rows_of(sql, account) == before
+    await Eraser(db, rules, events_pb2.AccountErased).now(wanted(account, db))
+    assert await sql.fetchval("SELECT count(*) FROM retained_payments WHERE cents = 3") == 180
+    assert await rows_of(sql, account) == 0
+
+
+@promise
+async def test_what_was_erased_is_told_to_scrubs_until_one_finds_nothing_of_it(
+    db: Database, sql: asyncpg.Connection, person: Make
+) -> None:
+    clock, account, other = cast(FakeClock, db.clock), await person(), await person()
+    for whose, words in (account, "a lantern in the fog"), (other, "a heron on the weir"):
+        await sql.execute(
+            "INSERT INTO notes (id, account, words) VALUES (gen_random_uuid(), $1, $2)", whose, words
+        )
+    eraser = an_eraser(db)
+    holder = a_holder(db, eraser)
+    await eraser.now(wanted(account, db))
+    first = await holder.TakeWitnesses(promises_pb2.TakeWitnessesRequest(), NOBODY)
+    assert b"a lantern in the fog" in first.values
+    # That scrub was killed, or found something: the next one looks for it too.
+    clock.forward(timedelta(hours=25))
+    again = await holder.TakeWitnesses(promises_pb2.TakeWitnessesRequest(), NOBODY)
+    assert list(again.values) == list(first.values)
+    clock.forward(timedelta(seconds=1))
+    await eraser.now(wanted(other, db))
+    await holder.ForgetWitnesses(promises_pb2.ForgetWitnessesRequest(take_time=again.take_time), NOBODY)
+    later = await holder.TakeWitnesses(promises_pb2.TakeWitnessesRequest(), NOBODY)
+    assert b"a heron on the weir" in later.values
+    assert b"a lantern in the fog" not in later.values
+    clock.forward(timedelta(hours=49))
+    assert not (await holder.TakeWitnesses(promises_pb2.TakeWitnessesRequest(), NOBODY)).values
+
+
+@promise
 async def test_writers_under_way_are_waited_for_and_their_rows_go_along(
     db: Database, sql: asyncpg.Connection, person: Make
 ) -> None:

@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from crafiq.options.v1 import options_pb2 as crafiq_dot_options_dot_v1_dot_options__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!crafiq/promises/v1/promises.proto\x12\x12\x63rafiq.promises.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/options/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n\x0f\x44\x65scribeRequest\"H\n\x0b\x44\x65scription\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12)\n\x06tables\x18\x02 \x03(\x0b\x32\x19.crafiq.promises.v1.Table\"q\n\x05Table\x12\r\n\x05table\x18\x01 \x01(\t\x12,\n\x07\x65rasure\x18\x02 \x01(\x0e\x32\x1b.crafiq.promises.v1.Erasure\x12+\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x1a.crafiq.promises.v1.Column\"\xde\x01\n\x06\x43olumn\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x10\n\x08personal\x18\x02 \x01(\x08\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\r\n\x05\x62\x61sis\x18\x05 \x01(\t\x12\x11\n\tretention\x18\x06 \x01(\t\x12\x32\n\x0fretention_limit\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x07\x65rasure\x18\x08 \x01(\x0e\x32\x1b.crafiq.promises.v1.Erasure\x12\x0b\n\x03why\x18\t \x01(\t\"^\n\x0ePreviewRequest\x12L\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB;\xbaH8r624^accounts/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\"C\n\x04Plan\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12+\n\x07\x62uckets\x18\x02 \x03(\x0b\x32\x1a.crafiq.promises.v1.Bucket\"\x9e\x01\n\x06\x42ucket\x12&\n\x04\x66\x61te\x18\x01 \x01(\x0e\x32\x18.crafiq.promises.v1.Fate\x12\x0e\n\x06ground\x18\x02 \x01(\t\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x06\x63ounts\x18\x04 \x03(\x0b\x32!.crafiq.promises.v1.CategoryCount\"0\n\rCategoryCount\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xe3\x01\n\x0c\x45raseRequest\x12L\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB;\xbaH8r624^accounts/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\x12L\n\x07\x65rasure\x18\x02 \x01(\tB;\xbaH8r624^erasures/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\x12\x37\n\x0b\x64\x65lete_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"h\n\x08Standing\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12.\n\x08progress\x18\x02 \x01(\x0e\x32\x1c.crafiq.promises.v1.Progress\x12\r\n\x05tries\x18\x03 \x01(\x05\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\"\xae\x01\n\rVerifyRequest\x12L\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB;\xbaH8r624^accounts/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\x12O\n\x07\x65rasure\x18\x02 \x01(\tB>\xbaH;r927^(erasures/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$\"\xf4\x01\n\x08\x46indings\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12-\n\x05\x66ound\x18\x02 \x03(\x0b\x32\x1e.crafiq.promises.v1.TableCount\x12/\n\x04left\x18\x03 \x03(\x0b\x32!.crafiq.promises.v1.CategoryCount\x12\x0f\n\x07waiting\x18\x04 \x01(\x03\x12\x37\n\rvendor_copies\x18\x05 \x03(\x0b\x32 .crafiq.promises.v1.VendorCopies\x12.\n\x08standing\x18\x06 \x01(\x0b\x32\x1c.crafiq.promises.v1.Standing\"X\n\x0cVendorCopies\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"*\n\nTableCount\x12\r\n\x05table\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x0f\n\rReplayRequest\"1\n\x0eReplayResponse\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x0f\n\x07\x61pplied\x18\x02 \x01(\x05\"\x16\n\x14TakeWitnessesRequest\"=\n\x15TakeWitnessesResponse\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x14\n\x06values\x18\x02 \x03(\x0c\x42\x04\xd0\xf3\x18\x04*I\n\x07\x45rasure\x12\x17\n\x13\x45RASURE_UNSPECIFIED\x10\x00\x12\n\n\x06\x44\x45LETE\x10\x01\x12\r\n\tANONYMISE\x10\x02\x12\n\n\x06RETAIN\x10\x03*f\n\x04\x46\x61te\x12\x14\n\x10\x46\x41TE_UNSPECIFIED\x10\x00\x12\x0e\n\nERASED_NOW\x10\x01\x12\x0e\n\nANONYMISED\x10\x02\x12\x12\n\x0eRETAINED_UNTIL\x10\x03\x12\x14\n\x10IN_BACKUPS_UNTIL\x10\x04*L\n\x08Progress\x12\x18\n\x14PROGRESS_UNSPECIFIED\x10\x00\x12\t\n\x05\x41SKED\x10\x01\x12\r\n\tROWS_GONE\x10\x02\x12\x0c\n\x08\x46INISHED\x10\x03\x32\xf0\x04\n\nDataHolder\x12\x63\n\x08\x44\x65scribe\x12#.crafiq.promises.v1.DescribeRequest\x1a\x1f.crafiq.promises.v1.Description\"\x11\xca\xf3\x18\r\x08\x04\x12\x07privacy \x07\x12\x64\n\x07Preview\x12\".crafiq.promises.v1.PreviewRequest\x1a\x18.crafiq.promises.v1.Plan\"\x1b\xca\xf3\x18\x17\x08\x04\x12\x07privacy\x12\x08identity \x07\x12Z\n\x05\x45rase\x12 .crafiq.promises.v1.EraseRequest\x1a\x1c.crafiq.promises.v1.Standing\"\x11\xca\xf3\x18\r\x08\x04\x12\x07privacy \x07\x12\\\n\x06Verify\x12!.crafiq.promises.v1.VerifyRequest\x1a\x1c.crafiq.promises.v1.Findings\"\x11\xca\xf3\x18\r\x08\x04\x12\x07privacy \x07\x12\x63\n\x06Replay\x12!.crafiq.promises.v1.ReplayRequest\x1a\".crafiq.promises.v1.ReplayResponse\"\x12\xca\xf3\x18\x0e\x08\x04\x12\x08operator \x07\x12x\n\rTakeWitnesses\x12(.crafiq.promises.v1.TakeWitnessesRequest\x1a).crafiq.promises.v1.TakeWitnessesResponse\"\x12\xca\xf3\x18\x0e\x08\x04\x12\x08operator \x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!crafiq/promises/v1/promises.proto\x12\x12\x63rafiq.promises.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/options/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n\x0f\x44\x65scribeRequest\"H\n\x0b\x44\x65scription\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12)\n\x06tables\x18\x02 \x03(\x0b\x32\x19.crafiq.promises.v1.Table\"q\n\x05Table\x12\r\n\x05table\x18\x01 \x01(\t\x12,\n\x07\x65rasure\x18\x02 \x01(\x0e\x32\x1b.crafiq.promises.v1.Erasure\x12+\n\x07\x63olumns\x18\x03 \x03(\x0b\x32\x1a.crafiq.promises.v1.Column\"\xde\x01\n\x06\x43olumn\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x10\n\x08personal\x18\x02 \x01(\x08\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\r\n\x05\x62\x61sis\x18\x05 \x01(\t\x12\x11\n\tretention\x18\x06 \x01(\t\x12\x32\n\x0fretention_limit\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x07\x65rasure\x18\x08 \x01(\x0e\x32\x1b.crafiq.promises.v1.Erasure\x12\x0b\n\x03why\x18\t \x01(\t\"^\n\x0ePreviewRequest\x12L\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB;\xbaH8r624^accounts/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\"C\n\x04Plan\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12+\n\x07\x62uckets\x18\x02 \x03(\x0b\x32\x1a.crafiq.promises.v1.Bucket\"\x9e\x01\n\x06\x42ucket\x12&\n\x04\x66\x61te\x18\x01 \x01(\x0e\x32\x18.crafiq.promises.v1.Fate\x12\x0e\n\x06ground\x18\x02 \x01(\t\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x06\x63ounts\x18\x04 \x03(\x0b\x32!.crafiq.promises.v1.CategoryCount\"0\n\rCategoryCount\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xe3\x01\n\x0c\x45raseRequest\x12L\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB;\xbaH8r624^accounts/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\x12L\n\x07\x65rasure\x18\x02 \x01(\tB;\xbaH8r624^erasures/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\x12\x37\n\x0b\x64\x65lete_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"h\n\x08Standing\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12.\n\x08progress\x18\x02 \x01(\x0e\x32\x1c.crafiq.promises.v1.Progress\x12\r\n\x05tries\x18\x03 \x01(\x05\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\"\xae\x01\n\rVerifyRequest\x12L\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB;\xbaH8r624^accounts/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$\x12O\n\x07\x65rasure\x18\x02 \x01(\tB>\xbaH;r927^(erasures/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$\"\xf4\x01\n\x08\x46indings\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12-\n\x05\x66ound\x18\x02 \x03(\x0b\x32\x1e.crafiq.promises.v1.TableCount\x12/\n\x04left\x18\x03 \x03(\x0b\x32!.crafiq.promises.v1.CategoryCount\x12\x0f\n\x07waiting\x18\x04 \x01(\x03\x12\x37\n\rvendor_copies\x18\x05 \x03(\x0b\x32 .crafiq.promises.v1.VendorCopies\x12.\n\x08standing\x18\x06 \x01(\x0b\x32\x1c.crafiq.promises.v1.Standing\"X\n\x0cVendorCopies\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"*\n\nTableCount\x12\r\n\x05table\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x0f\n\rReplayRequest\"1\n\x0eReplayResponse\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x0f\n\x07\x61pplied\x18\x02 \x01(\x05\"\x16\n\x14TakeWitnessesRequest\"l\n\x15TakeWitnessesResponse\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x14\n\x06values\x18\x02 \x03(\x0c\x42\x04\xd0\xf3\x18\x04\x12-\n\ttake_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x16\x46orgetWitnessesRequest\x12\x35\n\ttake_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01*I\n\x07\x45rasure\x12\x17\n\x13\x45RASURE_UNSPECIFIED\x10\x00\x12\n\n\x06\x44\x45LETE\x10\x01\x12\r\n\tANONYMISE\x10\x02\x12\n\n\x06RETAIN\x10\x03*f\n\x04\x46\x61te\x12\x14\n\x10\x46\x41TE_UNSPECIFIED\x10\x00\x12\x0e\n\nERASED_NOW\x10\x01\x12\x0e\n\nANONYMISED\x10\x02\x12\x12\n\x0eRETAINED_UNTIL\x10\x03\x12\x14\n\x10IN_BACKUPS_UNTIL\x10\x04*L\n\x08Progress\x12\x18\n\x14PROGRESS_UNSPECIFIED\x10\x00\x12\t\n\x05\x41SKED\x10\x01\x12\r\n\tROWS_GONE\x10\x02\x12\x0c\n\x08\x46INISHED\x10\x03\x32\xdb\x05\n\nDataHolder\x12\x63\n\x08\x44\x65scribe\x12#.crafiq.promises.v1.DescribeRequest\x1a\x1f.crafiq.promises.v1.Description\"\x11\xca\xf3\x18\r\x08\x04\x12\x07privacy \x07\x12\x64\n\x07Preview\x12\".crafiq.promises.v1.PreviewRequest\x1a\x18.crafiq.promises.v1.Plan\"\x1b\xca\xf3\x18\x17\x08\x04\x12\x07privacy\x12\x08identity \x07\x12Z\n\x05\x45rase\x12 .crafiq.promises.v1.EraseRequest\x1a\x1c.crafiq.promises.v1.Standing\"\x11\xca\xf3\x18\r\x08\x04\x12\x07privacy \x07\x12\\\n\x06Verify\x12!.crafiq.promises.v1.VerifyRequest\x1a\x1c.crafiq.promises.v1.Findings\"\x11\xca\xf3\x18\r\x08\x04\x12\x07privacy \x07\x12\x63\n\x06Replay\x12!.crafiq.promises.v1.ReplayRequest\x1a\".crafiq.promises.v1.ReplayResponse\"\x12\xca\xf3\x18\x0e\x08\x04\x12\x08operator \x07\x12x\n\rTakeWitnesses\x12(.crafiq.promises.v1.TakeWitnessesRequest\x1a).crafiq.promises.v1.TakeWitnessesResponse\"\x12\xca\xf3\x18\x0e\x08\x04\x12\x08operator \x07\x12i\n\x0f\x46orgetWitnesses\x12*.crafiq.promises.v1.ForgetWitnessesRequest\x1a\x16.google.protobuf.Empty\"\x12\xca\xf3\x18\x0e\x08\x04\x12\x08operator \x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,6 +50,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFYREQUEST'].fields_by_name['erasure']._serialized_options = b'\272H;r927^(erasures/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$'
   _globals['_TAKEWITNESSESRESPONSE'].fields_by_name['values']._loaded_options = None
   _globals['_TAKEWITNESSESRESPONSE'].fields_by_name['values']._serialized_options = b'\320\363\030\004'
+  _globals['_FORGETWITNESSESREQUEST'].fields_by_name['take_time']._loaded_options = None
+  _globals['_FORGETWITNESSESREQUEST'].fields_by_name['take_time']._serialized_options = b'\272H\003\310\001\001'
   _globals['_DATAHOLDER'].methods_by_name['Describe']._loaded_options = None
   _globals['_DATAHOLDER'].methods_by_name['Describe']._serialized_options = b'\312\363\030\r\010\004\022\007privacy \007'
   _globals['_DATAHOLDER'].methods_by_name['Preview']._loaded_options = None
@@ -61,48 +64,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATAHOLDER'].methods_by_name['Replay']._serialized_options = b'\312\363\030\016\010\004\022\010operator \007'
   _globals['_DATAHOLDER'].methods_by_name['TakeWitnesses']._loaded_options = None
   _globals['_DATAHOLDER'].methods_by_name['TakeWitnesses']._serialized_options = b'\312\363\030\016\010\004\022\010operator \007'
-  _globals['_ERASURE']._serialized_start=2042
-  _globals['_ERASURE']._serialized_end=2115
-  _globals['_FATE']._serialized_start=2117
-  _globals['_FATE']._serialized_end=2219
-  _globals['_PROGRESS']._serialized_start=2221
-  _globals['_PROGRESS']._serialized_end=2297
-  _globals['_DESCRIBEREQUEST']._serialized_start=184
-  _globals['_DESCRIBEREQUEST']._serialized_end=201
-  _globals['_DESCRIPTION']._serialized_start=203
-  _globals['_DESCRIPTION']._serialized_end=275
-  _globals['_TABLE']._serialized_start=277
-  _globals['_TABLE']._serialized_end=390
-  _globals['_COLUMN']._serialized_start=393
-  _globals['_COLUMN']._serialized_end=615
-  _globals['_PREVIEWREQUEST']._serialized_start=617
-  _globals['_PREVIEWREQUEST']._serialized_end=711
-  _globals['_PLAN']._serialized_start=713
-  _globals['_PLAN']._serialized_end=780
-  _globals['_BUCKET']._serialized_start=783
-  _globals['_BUCKET']._serialized_end=941
-  _globals['_CATEGORYCOUNT']._serialized_start=943
-  _globals['_CATEGORYCOUNT']._serialized_end=991
-  _globals['_ERASEREQUEST']._serialized_start=994
-  _globals['_ERASEREQUEST']._serialized_end=1221
-  _globals['_STANDING']._serialized_start=1223
-  _globals['_STANDING']._serialized_end=1327
-  _globals['_VERIFYREQUEST']._serialized_start=1330
-  _globals['_VERIFYREQUEST']._serialized_end=1504
-  _globals['_FINDINGS']._serialized_start=1507
-  _globals['_FINDINGS']._serialized_end=1751
-  _globals['_VENDORCOPIES']._serialized_start=1753
-  _globals['_VENDORCOPIES']._serialized_end=1841
-  _globals['_TABLECOUNT']._serialized_start=1843
-  _globals['_TABLECOUNT']._serialized_end=1885
-  _globals['_REPLAYREQUEST']._serialized_start=1887
-  _globals['_REPLAYREQUEST']._serialized_end=1902
-  _globals['_REPLAYRESPONSE']._serialized_start=1904
-  _globals['_REPLAYRESPONSE']._serialized_end=1953
-  _globals['_TAKEWITNESSESREQUEST']._serialized_start=1955
-  _globals['_TAKEWITNESSESREQUEST']._serialized_end=1977
-  _globals['_TAKEWITNESSESRESPONSE']._serialized_start=1979
-  _globals['_TAKEWITNESSESRESPONSE']._serialized_end=2040
-  _globals['_DATAHOLDER']._serialized_start=2300
-  _globals['_DATAHOLDER']._serialized_end=2924
+  _globals['_DATAHOLDER'].methods_by_name['ForgetWitnesses']._loaded_options = None
+  _globals['_DATAHOLDER'].methods_by_name['ForgetWitnesses']._serialized_options = b'\312\363\030\016\010\004\022\010operator \007'
+  _globals['_ERASURE']._serialized_start=2199
+  _globals['_ERASURE']._serialized_end=2272
+  _globals['_FATE']._serialized_start=2274
+  _globals['_FATE']._serialized_end=2376
+  _globals['_PROGRESS']._serialized_start=2378
+  _globals['_PROGRESS']._serialized_end=2454
+  _globals['_DESCRIBEREQUEST']._serialized_start=213
+  _globals['_DESCRIBEREQUEST']._serialized_end=230
+  _globals['_DESCRIPTION']._serialized_start=232
+  _globals['_DESCRIPTION']._serialized_end=304
+  _globals['_TABLE']._serialized_start=306
+  _globals['_TABLE']._serialized_end=419
+  _globals['_COLUMN']._serialized_start=422
+  _globals['_COLUMN']._serialized_end=644
+  _globals['_PREVIEWREQUEST']._serialized_start=646
+  _globals['_PREVIEWREQUEST']._serialized_end=740
+  _globals['_PLAN']._serialized_start=742
+  _globals['_PLAN']._serialized_end=809
+  _globals['_BUCKET']._serialized_start=812
+  _globals['_BUCKET']._serialized_end=970
+  _globals['_CATEGORYCOUNT']._serialized_start=972
+  _globals['_CATEGORYCOUNT']._serialized_end=1020
+  _globals['_ERASEREQUEST']._serialized_start=1023
+  _globals['_ERASEREQUEST']._serialized_end=1250
+  _globals['_STANDING']._serialized_start=1252
+  _globals['_STANDING']._serialized_end=1356
+  _globals['_VERIFYREQUEST']._serialized_start=1359
+  _globals['_VERIFYREQUEST']._serialized_end=1533
+  _globals['_FINDINGS']._serialized_start=1536
+  _globals['_FINDINGS']._serialized_end=1780
+  _globals['_VENDORCOPIES']._serialized_start=1782
+  _globals['_VENDORCOPIES']._serialized_end=1870
+  _globals['_TABLECOUNT']._serialized_start=1872
+  _globals['_TABLECOUNT']._serialized_end=1914
+  _globals['_REPLAYREQUEST']._serialized_start=1916
+  _globals['_REPLAYREQUEST']._serialized_end=1931
+  _globals['_REPLAYRESPONSE']._serialized_start=1933
+  _globals['_REPLAYRESPONSE']._serialized_end=1982
+  _globals['_TAKEWITNESSESREQUEST']._serialized_start=1984
+  _globals['_TAKEWITNESSESREQUEST']._serialized_end=2006
+  _globals['_TAKEWITNESSESRESPONSE']._serialized_start=2008
+  _globals['_TAKEWITNESSESRESPONSE']._serialized_end=2116
+  _globals['_FORGETWITNESSESREQUEST']._serialized_start=2118
+  _globals['_FORGETWITNESSESREQUEST']._serialized_end=2197
+  _globals['_DATAHOLDER']._serialized_start=2457
+  _globals['_DATAHOLDER']._serialized_end=3188
 # @@protoc_insertion_point(module_scope)

@@ -630,22 +630,52 @@ class TakeWitnessesResponse(_message.Message):
 
     HOLDER_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    TAKE_TIME_FIELD_NUMBER: _builtins.int
     holder: _builtins.str
     """The service."""
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Texts in UTF-8, or bytes as they stood."""
 
+    @_builtins.property
+    def take_time(self) -> _timestamp_pb2.Timestamp:
+        """By the clock of the service: what was erased later is not among them."""
+
     def __init__(
         self,
         *,
         holder: _builtins.str = ...,
         values: _abc.Iterable[_builtins.bytes] | None = ...,
+        take_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["take_time", b"take_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "take_time", b"take_time", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TakeWitnessesResponse: _TypeAlias = TakeWitnessesResponse  # noqa: Y015
+
+@_typing.final
+class ForgetWitnessesRequest(_message.Message):
+    """Says that values were looked for and not found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAKE_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def take_time(self) -> _timestamp_pb2.Timestamp:
+        """When they were handed over, as the service said then."""
+
+    def __init__(
+        self,
+        *,
+        take_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["take_time", b"take_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["take_time", b"take_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetWitnessesRequest: _TypeAlias = ForgetWitnessesRequest  # noqa: Y015

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from crafiq.promises.v1 import promises_pb2 as crafiq_dot_promises_dot_v1_dot_promises__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -67,6 +68,11 @@ class DataHolderStub:
                 request_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesRequest.SerializeToString,
                 response_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesResponse.FromString,
                 _registered_method=True)
+        self.ForgetWitnesses = channel.unary_unary(
+                '/crafiq.promises.v1.DataHolder/ForgetWitnesses',
+                request_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.ForgetWitnessesRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
 
 
 class DataHolderServicer:
@@ -114,9 +120,16 @@ class DataHolderServicer:
         raise NotImplementedError('Method not implemented!')
 
     def TakeWitnesses(self, request, context):
-        """Hands over, once, some of the values that were erased here lately, so that
-        a scrub can look for them in the raw files of the engines. They are kept
-        in memory only, for a day at most.
+        """Hands over some of the values that were erased here lately, so that a
+        scrub can look for them in the raw files of the engines. They are kept in
+        memory only, until a scrub found none of them, for two days at most.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgetWitnesses(self, request, context):
+        """A scrub found none of the values that it took: they are forgotten.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +167,11 @@ def add_DataHolderServicer_to_server(servicer, server):
                     servicer.TakeWitnesses,
                     request_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesRequest.FromString,
                     response_serializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesResponse.SerializeToString,
+            ),
+            'ForgetWitnesses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetWitnesses,
+                    request_deserializer=crafiq_dot_promises_dot_v1_dot_promises__pb2.ForgetWitnessesRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -321,6 +339,33 @@ class DataHolder:
             '/crafiq.promises.v1.DataHolder/TakeWitnesses',
             crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesRequest.SerializeToString,
             crafiq_dot_promises_dot_v1_dot_promises__pb2.TakeWitnessesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetWitnesses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.promises.v1.DataHolder/ForgetWitnesses',
+            crafiq_dot_promises_dot_v1_dot_promises__pb2.ForgetWitnessesRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

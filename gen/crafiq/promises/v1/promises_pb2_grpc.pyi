@@ -5,6 +5,7 @@ What each service holds about people, asked of all of them in the same way."""
 
 from collections import abc as _abc
 from crafiq.promises.v1 import promises_pb2 as _promises_pb2
+from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -53,10 +54,12 @@ class DataHolderStub:
     every start does: for after a backup was brought back by hand.
     """
     TakeWitnesses: _grpc.UnaryUnaryMultiCallable[_promises_pb2.TakeWitnessesRequest, _promises_pb2.TakeWitnessesResponse]
-    """Hands over, once, some of the values that were erased here lately, so that
-    a scrub can look for them in the raw files of the engines. They are kept
-    in memory only, for a day at most.
+    """Hands over some of the values that were erased here lately, so that a
+    scrub can look for them in the raw files of the engines. They are kept in
+    memory only, until a scrub found none of them, for two days at most.
     """
+    ForgetWitnesses: _grpc.UnaryUnaryMultiCallable[_promises_pb2.ForgetWitnessesRequest, _empty_pb2.Empty]
+    """A scrub found none of the values that it took: they are forgotten."""
 
 @_typing.type_check_only
 class DataHolderAsyncStub(DataHolderStub):
@@ -83,10 +86,12 @@ class DataHolderAsyncStub(DataHolderStub):
     every start does: for after a backup was brought back by hand.
     """
     TakeWitnesses: _aio.UnaryUnaryMultiCallable[_promises_pb2.TakeWitnessesRequest, _promises_pb2.TakeWitnessesResponse]  # type: ignore[assignment]
-    """Hands over, once, some of the values that were erased here lately, so that
-    a scrub can look for them in the raw files of the engines. They are kept
-    in memory only, for a day at most.
+    """Hands over some of the values that were erased here lately, so that a
+    scrub can look for them in the raw files of the engines. They are kept in
+    memory only, until a scrub found none of them, for two days at most.
     """
+    ForgetWitnesses: _aio.UnaryUnaryMultiCallable[_promises_pb2.ForgetWitnessesRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """A scrub found none of the values that it took: they are forgotten."""
 
 class DataHolderServicer(metaclass=_abc_1.ABCMeta):
     """Offered by every service that keeps something about people, with one
@@ -146,9 +151,17 @@ class DataHolderServicer(metaclass=_abc_1.ABCMeta):
         request: _promises_pb2.TakeWitnessesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_promises_pb2.TakeWitnessesResponse, _abc.Awaitable[_promises_pb2.TakeWitnessesResponse]]:
-        """Hands over, once, some of the values that were erased here lately, so that
-        a scrub can look for them in the raw files of the engines. They are kept
-        in memory only, for a day at most.
+        """Hands over some of the values that were erased here lately, so that a
+        scrub can look for them in the raw files of the engines. They are kept in
+        memory only, until a scrub found none of them, for two days at most.
         """
+
+    @_abc_1.abstractmethod
+    def ForgetWitnesses(
+        self,
+        request: _promises_pb2.ForgetWitnessesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """A scrub found none of the values that it took: they are forgotten."""
 
 def add_DataHolderServicer_to_server(servicer: DataHolderServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
