@@ -21,7 +21,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
 # With it set, every start would compile every import again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup up down status demo scrub canary test test-full bench soak chaos check promises proto lock clean
+.PHONY: help setup up down status demo scrub canary test test-full bench soak chaos check promises proto migration lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -100,6 +100,9 @@ proto: setup ## generate from proto/: gen/, routes and OpenAPI of the gateway, t
 	@$(PY) -m tools.gateway
 	@$(PY) -m tools.openapi
 	@$(PY) -m tools.documents
+
+migration: setup ## what changed in the rows of SERVICE, as a migration: SERVICE=billing M="holds have a deadline"
+	@$(PY) -m tools.migration new "$(SERVICE)" -m "$(M)"
 
 lock: setup ## pin requirements/*.txt from pyproject.toml; UPGRADE=1 takes newer versions
 	@echo uv | $(COMPILE) $(if $(UPGRADE),--upgrade) - -o requirements/uv.txt

@@ -21,7 +21,8 @@ from chassis.events import account_of, stream_of
 from chassis.rpc.tokens import CLOCKS_DIFFER, LONGEST_LIFE, Revocations
 
 LOG = logging.getLogger("crafiq.revoked")
-SUBJECTS = [f"{event.DESCRIPTOR.full_name}.*" for event in (SessionRevoked, AccountDeleted)]
+EVENTS = (SessionRevoked, AccountDeleted)
+SUBJECTS = [f"{event.DESCRIPTOR.full_name}.*" for event in EVENTS]
 BACK = LONGEST_LIFE + timedelta(minutes=1)
 HEARTBEAT, SILENCE = 1.0, 3.0  # seconds: how often the bus says that there is nothing, and how long we trust
 PAUSE = 0.5  # seconds

@@ -1,4 +1,4 @@
-"""The `crafiq` command: `python -m cli help` lists what it does."""
+"""The `crafiq` command: `./crafiq help` lists what it does."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from deploy.local.infra import SERVICES
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers the exit code."""
-    parser = _parser()
-    told = parser.parse_args(arguments)
+    known = parser()
+    told = known.parse_args(arguments)
     if told.run is None:
-        parser.print_help()
+        known.print_help()
         return 0
     code: int = told.run(told)
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="crafiq", description="The local platform.")
-    parser.set_defaults(run=None)
-    commands = parser.add_subparsers(metavar="command")
+def parser() -> argparse.ArgumentParser:
+    """Everything that it understands."""
+    known = argparse.ArgumentParser(prog="crafiq", description="The local platform.")
+    known.set_defaults(run=None)
+    commands = known.add_subparsers(metavar="command")
     up = commands.add_parser("up", help="start everything and stay until Ctrl-C")
     up.add_argument(
         "--with-parent", action="store_true", help="end when the process that started this one does"
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     operating.add(commands)
     commands.add_parser("help", help="show this")
-    return parser
+    return known
 
 
 def _up(told: argparse.Namespace) -> int:
@@ -54,9 +55,9 @@ def _up(told: argparse.Namespace) -> int:
 
 def _demo(told: argparse.Namespace) -> int:
     # Only the demo needs an HTTP client.
-    from cli.demo import run  # noqa: PLC0415
+    from cli.demo import example, run  # noqa: PLC0415
 
-    return asyncio.run(run.demo(told.file or run.default_file(), told.prompt or run.DEFAULT_PROMPT))
+    return asyncio.run(run.demo(told.file or example.photo(), told.prompt or run.DEFAULT_PROMPT))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def run(wanted: str, message_id: str | None, services: Sequence[str], *, everyth
     if told is None:
         return WRONG_SETTINGS
     if wanted != "list" and not message_id and not everything:
-        print(f"Say which: crafiq dead-letters {wanted} ID; `list` shows the ids.", file=sys.stderr)
+        print(f"Say which: ./crafiq dead-letters {wanted} ID; `list` shows the ids.", file=sys.stderr)
         return WRONG_SETTINGS
     acts: dict[str, Callable[[list[Found]], Awaitable[int]]] = {
         "list": _list,
@@ -84,7 +84,7 @@ async def _with_letters(
         if message_id is not None:
             found = [each for each in found if each.letter.message_id == message_id]
             if not found:
-                print(f"There is no dead letter {message_id}; `crafiq dead-letters list` shows them.")
+                print(f"There is no dead letter {message_id}; `./crafiq dead-letters list` shows them.")
                 return 1
         return await act(found)
 
@@ -106,7 +106,7 @@ async def _list(found: list[Found]) -> int:
         died = f"{letter.died:%Y-%m-%d %H:%M:%S}"
         rows.append((each.service, died, letter.reason, each.event, letter.message_id, str(letter.tries)))
     print_table(rows, left=5)
-    print("\n`crafiq dead-letters show ID` shows one, `replay ID` or `replay --all` tries again.")
+    print("\n`./crafiq dead-letters show ID` shows one, `replay ID` or `replay --all` tries again.")
     return 0
 
 

@@ -31,7 +31,7 @@ async def show(local: Local) -> None:
     behind = await asyncio.gather(*(_behind(local, service) for service in SERVICES))
     print_table([("service", "schema", "outbox", "dead letters"), *behind], left=2)
     if any(dead not in ("0", "-") for *_, dead in behind):
-        print("`crafiq dead-letters list` shows what could not be handled.")
+        print("`./crafiq dead-letters list` shows what could not be handled.")
     async with local.bus() as bus:
         queues, nats = await _queues(bus.jsm()), bus.connected_server_version
         nats_version = f"{nats.major}.{nats.minor}.{nats.patch}"

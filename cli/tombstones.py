@@ -44,7 +44,9 @@ async def _list(local: Local) -> int:
         (f"{each.deleted_at:%Y-%m-%d %H:%M:%S}", str(each.account), str(each.erasure)) for each in standing
     ]
     print_table([("deleted (UTC)", "account", "erasure"), *rows], left=3)
-    print(f"\n{len(rows)} tombstones stand. `crafiq tombstones replay` applies those that a database lacks.")
+    print(
+        f"\n{len(rows)} tombstones stand. `./crafiq tombstones replay` applies those that a database lacks."
+    )
     return 0
 
 

@@ -13,14 +13,19 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from crafiq.identity.v1.events_pb2 import AccountDeleted
 from crafiq.options.v1 import options_pb2
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from chassis import revoked
+from deploy.local.infra import SERVICES
+from promises.standing import DELETES_ACCOUNTS
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "ARCHITECTURE.md"
-SERVICES = ("identity", "assets", "generation", "billing", "privacy")
+EVERY_PROCESS = "every process (whose tokens end)"
 
 
 def _comments() -> dict[str, str]:
@@ -39,20 +44,25 @@ def _comments() -> dict[str, str]:
     return found
 
 
-def _listeners() -> dict[str, list[str]]:
-    listeners: dict[str, list[str]] = defaultdict(list)
+def listeners() -> dict[str, list[str]]:
+    """Who heeds each event: as its own table says, `keep_promises`, or chassis/revoked.py."""
+    found: dict[str, list[str]] = defaultdict(list)
     for service in SERVICES:
         consumers = importlib.import_module(f"services.{service}.consumers")
         # Only the table is read: nothing is consumed, so nothing has to be wired.
         blank = consumers.Consumers.__new__(consumers.Consumers)
         for subscription in (s for s in blank.subscriptions() if s.handle is not None):
-            listeners[subscription.event.DESCRIPTOR.full_name].append(service)
-    return listeners
+            found[subscription.event.DESCRIPTOR.full_name].append(service)
+        if service != DELETES_ACCOUNTS:
+            found[AccountDeleted.DESCRIPTOR.full_name].append(service)
+    for event in revoked.EVENTS:
+        found[event.DESCRIPTOR.full_name].append(EVERY_PROCESS)
+    return found
 
 
 def events() -> str:
     """The event table: who announces what, who listens."""
-    comments, listeners = _comments(), _listeners()
+    comments, heed = _comments(), listeners()
     rows = ["| event | announced by | heard by | when |", "|---|---|---|---|"]
     for service in SERVICES:
         try:
@@ -60,7 +70,7 @@ def events() -> str:
         except ModuleNotFoundError:
             continue
         for name, message in sorted(module.DESCRIPTOR.message_types_by_name.items()):
-            heard = ", ".join(listeners[message.full_name]) or "nobody yet"
+            heard = ", ".join(heed[message.full_name]) or "nobody yet"
             rows.append(f"| `{name}` | {service} | {heard} | {comments[message.full_name]} |")
     return "\n".join(rows)
 
@@ -111,7 +121,7 @@ def main() -> int:
     for pattern, replacement in _sections():
         text = re.sub(pattern, replacement, text, flags=re.DOTALL)
     if check and text != before:
-        print("ARCHITECTURE.md is not up to date: run `python -m tools.documents` and commit it.")
+        print("ARCHITECTURE.md is not up to date: run `make proto` and commit it.")
         return 1
     if not check:
         DOCUMENT.write_text(text, encoding="utf-8")

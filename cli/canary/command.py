@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
+import grpc.aio
 
 from cli.api import ApiRefused
 from cli.canary.leaving import STEPS as LEAVING
@@ -23,8 +24,9 @@ from cli.lifecycle import WRONG_SETTINGS, settings
 from cli.local import Local, NotUpError, print_table
 from cli.progress import Progress
 from cli.scrub.memory import Memory, UnderWay, alone
+from cli.scrub.outcome import Outcome
 from cli.scrub.work import STEPS as SCRUBBING
-from cli.scrub.work import Scrub
+from cli.scrub.work import Scrub, tell_privacy
 from cli.search import Hit, Needles
 from cli.search.stores import Searched, Stores
 from deploy.local.state import StateFolder, write_private
@@ -37,6 +39,7 @@ ALIVE = {
 }  # fmt: skip
 """Some of what has to be found in tables and objects before the canary leaves."""
 FILE = "canary.json"
+RAW_FILES = "raw files"
 SECONDS = 60
 SHOWN = 50
 
@@ -109,6 +112,7 @@ async def canary(local: Local) -> Found:
             except (CanaryFailed, ApiRefused, aiohttp.ClientError, TimeoutError) as failure:
                 found.failure = str(failure) or type(failure).__name__
             found.markers, found.rpcs, found.unused = len(markers.given), len(caller.used), caller.unused
+            await tell(local, found)
     return found
 
 
@@ -120,13 +124,24 @@ async def _live(local: Local, life: Life, http: aiohttp.ClientSession, found: Fo
     found.hits += await clocks_run_out(life, stores, http)
     scrubbed = await Scrub(local, Memory.of(local.state), life.progress, life.markers.given).run()
     found.unfinished += scrubbed.unfinished
-    found.searched.append(Searched("raw files", "bytes", scrubbed.looked.size, scrubbed.hits))
+    found.searched.append(Searched(RAW_FILES, "bytes", scrubbed.looked.size, scrubbed.hits))
     for name, search in stores.beside_files.items():
         with life.progress.step(f"Search {name}") as step:
             done = await search()
             found.searched.append(done)
             step.found(f"{done.amount:,} {done.unit}, {len(done.hits)} found")
     found.hits += [hit for each in found.searched for hit in each.hits]
+
+
+async def tell(local: Local, found: Found) -> None:
+    """What was found beside raw files: privacy heard of those by the scrub, and counts what it hears of."""
+    told = [hit for each in found.searched if each.what == RAW_FILES for hit in each.hits]
+    beside = [hit for hit in found.hits if hit not in told]
+    if beside:
+        try:
+            await tell_privacy(local, Outcome(found.began, values=found.markers, hits=beside))
+        except (grpc.aio.AioRpcError, NotUpError) as error:
+            found.unfinished.append(f"privacy did not hear of what was found: {type(error).__name__}")
 
 
 async def _seen(life: Life, stores: Stores) -> None:

@@ -1,4 +1,4 @@
-"""`python -m cli demo`: start the platform if it is not up, run the story, write the report."""
+"""`crafiq demo`: start the platform if it is not up, run the story, write the report."""
 
 from __future__ import annotations
 
@@ -24,13 +24,6 @@ from deploy.local.state import StateFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_PROMPT = "A lighthouse on a cliff at dawn, as a woodcut"
-EXAMPLES = ("astronaut-with-gps.jpg", "coffee.png")
-
-
-def default_file() -> Path:
-    """The example photo: `$CRAFIQ_TEST_DATA`, or shared/data beside the project."""
-    folder = Path(os.environ.get("CRAFIQ_TEST_DATA", ROOT.parent / "shared" / "data"))
-    return folder / EXAMPLES[0]
 
 
 def state_folder() -> Path:

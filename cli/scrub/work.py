@@ -169,20 +169,11 @@ class Scrub:
                 step.found("not reported: something could not be done")
             else:
                 with self._told("privacy did not hear of it"):
-                    await self._tell_privacy(done, done.ended)
+                    await tell_privacy(self._local, done)
                 if not done.hits:
                     await self._forget()
         self._memory.last = done.as_json()
         self._memory.save()
-
-    async def _tell_privacy(self, done: Outcome, ended: datetime) -> None:
-        request = privacy_pb2.ReportScrubRequest(
-            searched_bytes=done.looked.size, searched_values=done.values, hits=done.found
-        )
-        request.begin_time.FromDatetime(done.began)
-        request.end_time.FromDatetime(ended)
-        async with self._local.channel("privacy") as channel:
-            await privacy_pb2_grpc.PrivacyServiceStub(channel).ReportScrub(request, timeout=PATIENCE)
 
     async def _forget(self) -> None:
         """Have services forget what was found nowhere; else the next scrub looks for it too."""
@@ -201,6 +192,23 @@ class Scrub:
             self._outcome.unfinished.append(f"{what}: {refusal_from(error)}")
         except FAULTS as error:
             self._outcome.unfinished.append(f"{what}: {str(error) or type(error).__name__}")
+
+
+async def tell_privacy(local: Local, done: Outcome) -> None:
+    """Report what was searched and found; raises grpc.aio.AioRpcError, NotUpError.
+
+    A scrub that found nothing counts for supplements even if it had nothing to look for, as when services
+    were started again and have forgotten what they erased: the search only proves what the rewriting did, and
+    that is whole. What an earlier scrub left undone it did not remember as done (`Rewritten.signatures`);
+    statistics, the WAL and object volumes are done each time; one that leaves something undone is not told.
+    """
+    request = privacy_pb2.ReportScrubRequest(
+        searched_bytes=done.looked.size, searched_values=done.values, hits=done.found
+    )
+    request.begin_time.FromDatetime(done.began)
+    request.end_time.FromDatetime(done.ended or _now())
+    async with local.channel("privacy") as channel:
+        await privacy_pb2_grpc.PrivacyServiceStub(channel).ReportScrub(request, timeout=PATIENCE)
 
 
 def _named(service: str, values: Sequence[bytes]) -> list[Sought]:

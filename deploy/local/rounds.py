@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from deploy.local.processes import environment, private, rotate, tied_to
@@ -16,14 +18,16 @@ from deploy.local.settings import ROOT
 from deploy.local.state import StateFolder
 
 COMMAND = (sys.executable, "-m", "cli")
-AT_LEAST = 60.0
-"""Seconds before one that is overdue: while nothing ran it was missed, or it could not even begin."""
+LOOKS = 60.0
+"""Seconds between looks whether one is due: machines sleep, and somebody else may have done it meanwhile."""
+SOON = 1800.0
+"""Seconds until another try."""
 FOUND = 1
 """The exit code of a round that found something, or could not do everything."""
 
 
 class Rounds:
-    """Each round has a file of its name in the state folder, written at its end, and seconds between two."""
+    """Each round writes a file of its name into the state folder at its end, which says how it went."""
 
     def __init__(
         self,
@@ -34,6 +38,7 @@ class Rounds:
     ) -> None:
         self._state, self._announce, self._command = state, announce, command
         self._every = {name: seconds for name, seconds in every.items() if seconds}
+        self._since = time.time()
         self._alone = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -47,23 +52,29 @@ class Rounds:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def due_in(self, name: str, now: float) -> float:
-        """Seconds until the next one: that long after the last, also if that was another day."""
+    def due(self, name: str) -> float:
+        """When the next one is due, as time.time() has it: so long after the last began, whoever ran it; soon
+        after its end if it was not clean, or after the launcher's start if none is known."""
         every = self._every[name]
         try:
-            last = (self._state.root / f"{name}.json").stat().st_mtime
-        except FileNotFoundError:
-            return every
-        return max(min(AT_LEAST, every), last + every - now)
+            said = json.loads((self._state.root / f"{name}.json").read_text(encoding="utf-8"))
+            last = said.get("last", said)  # a scrub remembers more than how it ended
+            began, ended = (datetime.fromisoformat(last[at]).timestamp() for at in ("began", "ended"))
+            clean = last["clean"]
+        except (OSError, ValueError, KeyError):
+            return self._since + min(SOON, every)
+        return began + every if clean else ended + min(SOON, every)
 
     async def _keep(self, name: str) -> None:
         while True:
-            await asyncio.sleep(self.due_in(name, time.time()))
+            await asyncio.sleep(min(LOOKS, self._every[name]))
+            if time.time() < self.due(name):
+                continue
             async with self._alone:
                 code = await self._run(name)
             if code == FOUND:
                 log = self._state.root / "logs" / f"{name}.log"
-                self._announce(f"The {name} found something: {log} says what.")
+                self._announce(f"The {name} found something, or could not do everything: {log} says what.")
 
     async def _run(self, name: str) -> int:
         log = self._state.folder("logs") / f"{name}.log"

@@ -16,7 +16,9 @@ class LauncherSettings(BaseSettings):
 
     `state`: the state folder. `gateway_port`: this port and no other. `gateway_tls_port`: serve HTTPS with
     the development certificate as well. `gateway_limit_factor`: multiplies every rate limit.
-    `scrub_every`, `canary_every`: seconds from one scrub or canary to the next; 0 leaves them to people.
+    `scrub_every`, `canary_every`: seconds from the beginning of one scrub or canary to that of the next; 0
+    leaves them to people. What is erased just behind a scrub is there until the next has ended, and has to be
+    gone within 24 hours.
     `trace_ratio`: how many of the calls are traced. `env_file`: where the vendors' keys stand.
     `service_settings`: more of what services are told, by name.
     """
@@ -27,7 +29,7 @@ class LauncherSettings(BaseSettings):
     gateway_port: int | None = Field(default=None, ge=1, le=65535)
     gateway_tls_port: int | None = Field(default=None, ge=1, le=65535)
     gateway_limit_factor: int = Field(default=1, ge=1)
-    scrub_every: int = Field(default=24 * 3600, ge=0)
+    scrub_every: int = Field(default=20 * 3600, ge=0)
     canary_every: int = Field(default=3600, ge=0)
     trace_ratio: float = Field(default=0.1, ge=0, le=1)
     env_file: Path = ROOT / ".env"

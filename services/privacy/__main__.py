@@ -21,7 +21,7 @@ from services.privacy.adapters import Bus, Holders, ReceiptKeys, TombstoneLedger
 from services.privacy.consumers import Consumers, Opening
 from services.privacy.domain import SALT_BYTES, Row
 from services.privacy.handler import Handler
-from services.privacy.jobs import Caseworker, Tools
+from services.privacy.jobs import Caseworker, Tools, Watch
 from services.privacy.repository import Acceptances, Consents, Documents, Erasures
 
 
@@ -53,7 +53,7 @@ async def compose(service: Service, settings: Settings, keys: ReceiptKeys) -> No
         Consumers(documents, acceptances, erasures, service.new_id, caseworker.hear).subscriptions()
     )
     service.background(caseworker.run)
-    service.every(Job("overdue erasures", timedelta(seconds=15), caseworker.watch_the_clock))
+    service.background(Watch(erasures, clock).run)
     service.every(Job("old plans", timedelta(hours=1), erasures.sweep_plans))
     service.every(Job("ledger", timedelta(hours=6), ledger.sweep))
 

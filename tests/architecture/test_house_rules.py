@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.infra import SERVICES
+
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("chassis", "promises", "services", "sandbox", "cli", "deploy", "tools")
 FILE_LINES = 300
@@ -143,7 +145,7 @@ def test_every_service_has_the_same_files() -> None:
         "__init__", "__main__", "domain", "handler", "repository", "consumers", "jobs", "adapters",
         "settings", "migrations", "documents", "README.md", "py.typed",
     }  # fmt: skip
-    for service in ("identity", "assets", "generation", "billing", "privacy"):
+    for service in SERVICES:
         folder = ROOT / "services" / service
         assert (folder / "README.md").is_file()
         names = {p.name.removesuffix(".py") for p in folder.iterdir() if p.name != "__pycache__"}

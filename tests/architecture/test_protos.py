@@ -11,8 +11,9 @@ from crafiq.options.v1 import options_pb2
 from google.api import annotations_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor, MethodDescriptor
 
+from deploy.local.infra import SERVICES
+
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ("identity", "assets", "generation", "billing", "privacy")
 
 
 def _files() -> Iterator[FileDescriptor]:

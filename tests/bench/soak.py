@@ -24,8 +24,9 @@ import psutil
 import uvloop
 
 from cli.api import ApiRefused
+from cli.demo import example
 from tests.bench.servers import quiet
-from tests.e2e.conftest import DATA, Person, new_person
+from tests.e2e.conftest import Person, new_person
 from tests.e2e.test_deletion import leave, receipt
 from tests.processes import family, written_down
 from tests.running import Running, started
@@ -36,7 +37,7 @@ PEOPLE, EVERY, ROUNDS = 4, 5.0, 5
 """People at a time; seconds between samples; what somebody makes before they leave."""
 LEAK = 60.0
 """MiB an hour that a process may gain: caches and pools still fill after two minutes."""
-PHOTO = DATA / "astronaut-with-gps.jpg"
+PHOTO = example.photo()
 Samples = Mapping[str, Sequence[tuple[float, float]]]
 """Of each process: when (seconds), how much (MiB)."""
 

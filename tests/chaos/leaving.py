@@ -10,13 +10,14 @@ from time import monotonic
 
 from cli.api import Api, ApiRefused, Json
 from cli.receipts import verified
+from deploy.local.infra import SERVICES
 from tests.chaos.patience import PATIENCE, Impatient, Patient, away
 from tests.chaos.people import Someone
 from tests.e2e.personal import used
 
 BEGUN = {"ERASING", "RECEIPT_SIGNED", "CLOSED"}
 SIGNED = {"RECEIPT_SIGNED", "CLOSED"}
-HOLDERS = {"identity", "assets", "generation", "billing", "privacy"}
+HOLDERS = set(SERVICES)
 RECEIPT_SECONDS = 180.0
 
 

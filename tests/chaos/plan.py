@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-SERVICES = ("identity", "assets", "generation", "billing", "privacy")
+from deploy.local.infra import SERVICES
+
 SANDBOX = ("sandbox-openai", "sandbox-smtp", "sandbox-stripe")
 PARTS = (*SERVICES, "gateway", "nats", "s3", "postgres", *SANDBOX)
 LAUNCHER = "launcher"

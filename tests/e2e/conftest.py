@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import re
 import secrets
 import uuid
@@ -18,12 +17,11 @@ import aiohttp
 import pytest
 
 from cli.api import Api, Json
+from cli.demo import example
 from tests.e2e.personal import used
 from tests.running import Running
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("CRAFIQ_TEST_DATA", ROOT.parent / "shared" / "data"))
-
 
 LAST = "test_no_log_trace_or_event_holds_a_personal_value_of_the_whole_suite"
 
@@ -174,5 +172,5 @@ def join(platform: Running, http: aiohttp.ClientSession) -> Join:
 
 @pytest.fixture
 def photo() -> bytes:
-    """A real photo whose EXIF carries an author and a place."""
-    return (DATA / "astronaut-with-gps.jpg").read_bytes()
+    """A photo whose EXIF carries an author and a place."""
+    return example.photo().read_bytes()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from io import BytesIO
 from pathlib import Path
@@ -21,10 +22,12 @@ import pytest
 from aiohttp import web
 from minio import Minio
 
+from cli.canary import command
+from cli.canary.command import Found
 from cli.canary.markers import Markers
 from cli.local import Local
-from cli.search import Needles
-from cli.search.stores import Stores
+from cli.search import Hit, Needles
+from cli.search.stores import Searched, Stores
 from deploy.local.certs import Certificates
 from deploy.local.secret_files import SecretFiles
 from deploy.local.state import StateFolder
@@ -244,6 +247,19 @@ async def test_what_is_planted_is_found_in_every_kind_of_store_and_nothing_else_
     for name, fields in FIELDS.items():
         assert all(found[name][field].startswith(PLACES[field]) for field in fields), found[name]
     assert clean == {name: {} for name in FIELDS}
+
+
+async def test_what_a_canary_finds_beside_raw_files_is_counted_by_privacy_too(local: Local) -> None:
+    markers = Markers()
+    markers.word("row")
+    hits = [Hit(markers.given[0], place, 0) for place in ("postgres/left", "billing.inbox.key")]
+    searched = [Searched("raw files", "bytes", 9, hits[:1]), Searched("tables", "rows", 9, hits[1:])]
+    began = datetime.now(UTC)
+    await command.tell(local, Found(began, markers=1, searched=searched, hits=hits))
+    await command.tell(local, Found(began, markers=1, searched=searched[:1], hits=hits[:1]))
+    async with local.sql("privacy") as sql:
+        rows = await sql.fetch("SELECT searched_values, hits FROM scrubs WHERE began_at = $1", began)
+    assert [tuple(row) for row in rows] == [(1, 1)]
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ import pytest
 
 from cli.api import Api, ApiRefused, Json
 from cli.receipts import verified
+from deploy.local.infra import SERVICES
 from services.billing.domain import BOOKS_GROUND, kept_until
 from tests.e2e.conftest import Join, Person, first_mail
 from tests.e2e.personal import used
@@ -24,7 +25,7 @@ from tests.running import Running
 from tests.support import eventually
 
 EVERYWHERE = 5.0  # seconds in which tokens end everywhere
-HOLDERS = {"identity", "assets", "generation", "billing", "privacy"}
+HOLDERS = set(SERVICES)
 KEPT = {"tombstones", "inbox", "erasure_cases"}
 """Tables in which the account's number still stands after the receipt."""
 PUBLIC = {"publications", "publication_counts", "publication_renditions", "likes", "renderings"}

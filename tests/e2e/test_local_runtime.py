@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import aiohttp
@@ -17,19 +18,33 @@ import pytest
 
 from cli.__main__ import main
 from cli.api import ApiRefused
+from cli.local import Local
+from deploy.local.infra import SERVICES
+from deploy.local.state import StateFolder
 from tests.e2e.conftest import Join, Running
 from tests.processes import LOOPBACK, alive, family, listening, written_down
 from tests.support import eventually
+from tools.documents import EVERY_PROCESS, listeners
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = {"identity", "assets", "generation", "billing", "privacy"}
 VERSIONED = ("Crafiq", "PostgreSQL", "NATS", "Envoy", "SeaweedFS")
 
 
 def test_every_process_listens_on_loopback_only(platform: Running) -> None:
     running = written_down(platform.state)
-    assert SERVICES | {"gateway", "postgres", "nats", "s3"} < set(running)
+    assert {*SERVICES, "gateway", "postgres", "nats", "s3"} < set(running)
     assert listening(set(running.values())) <= LOOPBACK
+
+
+async def test_the_map_names_everyone_who_asks_the_bus_for_an_event(platform: Running) -> None:
+    asked: dict[str, set[str]] = defaultdict(set)
+    async with Local.find(StateFolder(platform.state)).bus() as bus:
+        for stream in await bus.jsm().streams_info():
+            for consumer in await bus.jsm().consumers_info(stream.config.name or ""):
+                of = consumer.config
+                for subject in of.filter_subjects or [of.filter_subject or ""]:
+                    asked[subject.removesuffix(".*")].add(of.durable_name or EVERY_PROCESS)
+    assert asked == {event: set(heard) for event, heard in listeners().items()}
 
 
 def test_nobody_else_can_read_keys_or_endpoints(platform: Running) -> None:

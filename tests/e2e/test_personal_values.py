@@ -14,13 +14,14 @@ import nats
 import pytest
 from nats.js.errors import NotFoundError
 
+from deploy.local.infra import SERVICES
 from tests.e2e.conftest import Join
 from tests.e2e.personal import all_used, found_in, used
 from tests.running import Running
 
 # The sandbox stands in for somebody outside; it is asked for as much discretion as we are.
 LOGS = ("logs", "traces")
-WRITES = ("gateway", "identity", "assets", "generation", "billing", "privacy", "postgres", "nats", "s3")
+WRITES = (*SERVICES, "gateway", "postgres", "nats", "s3")
 
 
 async def _events(platform: Running, into: Path) -> Path:

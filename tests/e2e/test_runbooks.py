@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
+import yaml
 from sqlalchemy import Table
 
 from deploy.local.infra import SERVICES
@@ -69,10 +72,18 @@ def test_there_are_queries_to_check() -> None:
     assert {page for page, _, _ in QUERIES} >= {"HoldsStale", "DeadLetters", "MailWaits", "OutcomesUnknown"}
 
 
-def _block() -> str:
-    """What an operator of one machine pastes."""
+def _block(word: str) -> str:
+    """What an operator pastes: CRAFIQ_STATE is in that for one machine, docker in that for containers."""
     blocks = re.findall(r"```sh\n(.*?)```", (RUNBOOKS / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    return next(block for block in blocks if "CRAFIQ_STATE" in block)
+    return next(block for block in blocks if word in block)
+
+
+def _said(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """By a shell that knows nothing, not even where our packages are."""
+    return subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False,
+        env={"PATH": "/usr/bin:/bin", **environment},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -84,12 +95,39 @@ def _block() -> str:
         ("metrics generation crafiq_relay_caught_up", r"_timestamp_seconds 1\.\d+e\+09$"),
         ("metrics assets 'crafiq_consumer_caught_up.*IDENTITY'", r" 1\.\d+e\+09$"),
         ("logs identity 50", r"identity serves on"),
+        ("metrics privacy crafiq_scrub_clean_timestamp_seconds", r"_timestamp_seconds 1\.\d+e\+09$"),
+        ("metrics privacy crafiq_erasures_unscrubbed", r"^crafiq_erasures_unscrubbed 0\.0$"),
         ("openssl x509 -enddate -noout -in $S/tls/billing/tls.crt", r"^notAfter="),
+        ("./crafiq status", r"^launcher +running"),
+        ("./crafiq dead-letters list", r"dead letter"),
+        ("cd /; $OLDPWD/crafiq tombstones list", r"tombstones stand|[Nn]obody"),
     ],
 )
 def test_the_commands_of_the_runbooks_say_something(command: str, answer: str, platform: Running) -> None:
-    said = subprocess.run(
-        ["bash", "-c", f"{_block()}\n{command}"], cwd=ROOT, capture_output=True, text=True, check=False,
-        env={"PATH": "/usr/bin:/bin", "CRAFIQ_STATE": str(platform.state)},
-    )  # fmt: skip
+    said = _said(f"{_block('CRAFIQ_STATE')}\n{command}", CRAFIQ_STATE=str(platform.state))
     assert re.search(answer, said.stdout, re.MULTILINE), said.stdout + said.stderr
+
+
+# What runs in a container there runs here, and asks HERE whomever it asks there.
+DOCKER = 'docker() { echo "in $4" >&2; shift 4; set -- "${@:1:$#-1}" "$HERE"; "$@"; }'
+
+
+@pytest.mark.parametrize("name", ["gateway", "privacy"])
+def test_in_containers_somebody_with_python_asks_for_metrics(name: str, platform: Running) -> None:
+    here = platform.endpoints["metrics"]["privacy"].removeprefix("https://").removesuffix("/metrics")
+    tls = str(platform.state / "tls" / "privacy")
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    script = f"{_block('docker')}\n{DOCKER}\nmetrics {name} crafiq_dead_letters"
+    said = _said(script, PATH=path, CRAFIQ_TLS_DIR=tls, HERE=here)
+    assert re.search("^crafiq_dead_letters 0", said.stdout, re.MULTILINE), said.stderr
+    container = said.stderr.strip().removeprefix("in ")
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    assert compose["services"][container]["build"]["target"] == "service"
+    assert set(compose["services"][container]["networks"]) & set(compose["services"][name]["networks"])
+
+
+def test_the_command_line_says_what_to_do_before_it_is_set_up(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "crafiq", tmp_path)
+    said = _said(f"{tmp_path}/crafiq status")
+    assert said.returncode == 1
+    assert "`make setup` makes it" in said.stderr

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 
-from tests.e2e.conftest import DATA, Person
+from cli.demo import example
+from tests.e2e.conftest import Person
 from tests.e2e.forms import forms
 
 
 async def settle(person: Person) -> dict[str, str]:
     """Gives somebody one thing of every kind; answers the last segments of their names."""
-    photo = (DATA / "coffee.png").read_bytes()
+    photo = example.plain().read_bytes()
     upload = await person.open(photo, "coffee.png", "image/png")
     await person.api.put(upload["url"], photo, upload["headers"])
     asset = await person.api.post(f"/v1/{upload['name']}:complete")

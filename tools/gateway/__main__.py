@@ -30,7 +30,7 @@ def main() -> int:
         return 0
     stale = not TABLE.exists() or TABLE.read_text(encoding="utf-8") != table
     if stale:
-        print("deploy/gateway/routes.json is not what the protos say: run `python -m tools.gateway`.")
+        print("deploy/gateway/routes.json is not what the protos say: run `make proto`.")
     complaint = faults(descriptor_set)
     if complaint:
         print(f"Envoy refuses the gateway's configuration: {complaint}")

@@ -25,7 +25,7 @@ def main() -> int:
         DOCUMENT.write_text(text, encoding="utf-8")
         return 0
     if not DOCUMENT.exists() or DOCUMENT.read_text(encoding="utf-8") != text:
-        print("deploy/gateway/openapi.json is not what the protos say: run `python -m tools.openapi`.")
+        print("deploy/gateway/openapi.json is not what the protos say: run `make proto`.")
         return 1
     return 0
 

@@ -12,11 +12,12 @@ from sqlalchemy import DateTime, bindparam, select, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlmodel import col
 
-from chassis.db import Database, Statement, Transaction, scalar
+from chassis.db import Database, Record, Statement, Transaction, scalar
 from promises.erasing import Wanted
 from services.privacy.domain import Case, HolderCase, Plan, ReceiptKey, Scrub
-from services.privacy.domain.erasures import MOMENT
+from services.privacy.domain.erasures import MOMENT, OVERDUE
 from services.privacy.domain.plans import PLAN_LIVES
+from services.privacy.domain.receipts import SCRUBBED_WITHIN
 
 CASE = Statement(select(Case).where(col(Case.id) == bindparam("erasure")), Case)
 CASE_LOCKED = Statement(select(Case).where(col(Case.id) == bindparam("erasure")).with_for_update(), Case)
@@ -59,8 +60,17 @@ CLAIM = Statement(
     ),
     scalar,
 )
-OVERDUE = Statement(
-    text("SELECT count(*) FROM erasure_cases WHERE state = 'ERASING' AND deleted_at < :before"), scalar
+# Before the first scrub, the first key of receipts says since when there is something to scrub.
+STANDING: Statement[Record] = Statement(
+    text(
+        "SELECT"
+        " (SELECT count(*) FROM erasure_cases WHERE state = 'ERASING' AND deleted_at < :late) AS overdue,"
+        " (SELECT count(*) FROM erasure_cases WHERE state = 'RECEIPT_SIGNED' AND signed_at < :yesterday"
+        "  AND NOT EXISTS (SELECT FROM scrubs WHERE hits = 0 AND began_at >= signed_at)) AS unscrubbed,"
+        " COALESCE((SELECT max(began_at) FROM scrubs WHERE hits = 0), (SELECT min(since) FROM receipt_keys))"
+        "  AS scrubbed,"
+        " (SELECT COALESCE(sum(hits), 0) FROM scrubs WHERE began_at > :yesterday) AS hits"
+    )
 )
 REVISION = Statement(select(col(Case.revision)).where(col(Case.id) == bindparam("erasure")), scalar)
 _PLAN = insert(Plan).values(
@@ -191,10 +201,10 @@ class Erasures:
         now = self.db.clock.now()
         return await self.db.all(CLAIM, now=now, until=now + lease, most=most)
 
-    async def overdue(self, before: datetime) -> int:
-        """How many of those that were deleted before a time have no receipt."""
-        found: int = await self.db.one(OVERDUE, before=before)
-        return found
+    async def standing(self, now: datetime) -> Record:
+        """`overdue`: without a receipt a minute later; `unscrubbed`: without a clean scrub a day after it;
+        `scrubbed`: when the last clean scrub began; `hits`: what was found in the last day."""
+        return await self.db.one(STANDING, late=now - OVERDUE, yesterday=now - SCRUBBED_WITHIN)
 
     async def report(self, scrub: Scrub) -> None:
         """Keep what a scrub found; whoever waited for it looks again soon."""

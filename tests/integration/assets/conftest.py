@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import nats
 import pytest
 
+from cli.demo import example
 from deploy.local.infra import Infra
 from tests.integration.assets import world as worlds
-from tests.integration.assets.world import DATA, Person, World
+from tests.integration.assets.world import Person, World
 from tests.support import Announced
 
 
@@ -41,11 +42,11 @@ async def bob(world: World) -> Person:
 
 @pytest.fixture(scope="session")
 def photo() -> bytes:
-    """A real photo, whose EXIF has an author and a place."""
-    return (DATA / "astronaut-with-gps.jpg").read_bytes()
+    """A photo, whose EXIF has an author and a place."""
+    return example.photo().read_bytes()
 
 
 @pytest.fixture(scope="session")
 def coffee() -> bytes:
-    """A real photo without metadata."""
-    return (DATA / "coffee.png").read_bytes()
+    """A picture without metadata."""
+    return example.plain().read_bytes()

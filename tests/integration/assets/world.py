@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterable
@@ -35,7 +34,6 @@ from services.assets.settings import Settings
 from tests.support import Tokens, eventually, running
 
 ROOT = Path(__file__).resolve().parents[3]
-DATA = Path(os.environ.get("CRAFIQ_TEST_DATA", ROOT.parent / "shared" / "data"))
 REQUEST_KEY = secrets.token_hex(32)
 QUARANTINE, LIBRARY, PUBLIC = "crafiq-quarantine", "crafiq-library", "crafiq-public"
 CHUNK = 262_144

@@ -30,8 +30,8 @@ from typing import Any
 import aiohttp
 
 from cli.api import Api
-from cli.demo import leaving
-from cli.demo.run import DEFAULT_PROMPT, default_file
+from cli.demo import example, leaving
+from cli.demo.run import DEFAULT_PROMPT
 from cli.demo.story import STEPS, Story
 from cli.progress import Progress
 from deploy.local import binaries
@@ -384,7 +384,7 @@ async def _tell(engine: Engine, out: Path) -> None:
     ):
         api, progress = Api(http, "http://localhost:8080"), Progress(STEPS + leaving.STEPS)
         story = Story(api, engine.inbox, out, progress)
-        seen = await story.run(default_file(), DEFAULT_PROMPT)
+        seen = await story.run(example.photo(), DEFAULT_PROMPT)
         await leaving.Leaving(api, story.password, out, progress).run(seen)
     print("demo", flush=True)
 

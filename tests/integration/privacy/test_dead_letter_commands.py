@@ -1,4 +1,4 @@
-"""`crafiq dead-letters` and `crafiq status`, as an operator uses them, on a service that runs."""
+"""`./crafiq dead-letters` and `crafiq status`, as an operator uses them, on a service that runs."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ async def test_a_replay_says_what_came_of_it(crafiq: Crafiq, privacy: Neighbours
 async def test_what_is_not_there_is_said_with_what_to_do(crafiq: Crafiq, tmp_path: Path) -> None:
     unknown = await crafiq("dead-letters", "show", "nothing")
     assert unknown.returncode == 1
-    assert "`crafiq dead-letters list` shows them" in unknown.stdout
+    assert "`./crafiq dead-letters list` shows them" in unknown.stdout
     assert (await crafiq("dead-letters", "replay")).returncode == 2
     down = await command(tmp_path, "dead-letters", "list")
     assert down.returncode == 3

@@ -11,20 +11,19 @@ import pytest
 import trimesh
 from PIL import ImageChops
 
+from cli.demo import example
 from services.assets.domain.media import TYPES
 from services.assets.domain.refusals import ContentDamaged, ContentUnsupported
-from tests.integration.assets.world import DATA
 from tests.unit.assets import makers, scenes
 
 MODEL = TYPES["model/gltf-binary"]
-PHOTOS = ("astronaut-with-gps.jpg", "coffee.png")
 Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def scene() -> bytes:
-    """Two spheres with real photos on them, one of which says who took it and where."""
-    return scenes.scene(*((DATA / name).read_bytes() for name in PHOTOS))
+    """Two spheres with pictures on them, one of which says who took it and where."""
+    return scenes.scene(example.photo().read_bytes(), example.plain().read_bytes())
 
 
 def cleaned(content: bytes) -> bytes:

@@ -13,13 +13,13 @@ from crafiq.options.v1 import options_pb2
 from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodDescriptorProto
 
+from deploy.local.infra import SERVICES
 from tools.gateway import build, replies
 from tools.gateway.descriptors import filtered
 from tools.gateway.surface import BODY_BYTES, Rpc, outside, parse
 from tools.gateway.table import rendered
 
 ROOT = Path(__file__).resolve().parents[3]
-SERVICES = ("identity", "assets", "generation", "billing", "privacy")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What privacy does when time passes: it brings erasures to their receipts, whoever is slow, away or lies."""
+"""Brings erasures to their receipts, whoever is slow, away or lies."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from crafiq.promises.v1 import promises_pb2
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 from chassis.clock import Clock
 from chassis.errors import Refusal
 from promises.erasing import Wanted
 from services.privacy.adapters import RECEIPT, SUPPLEMENT, Bus, Holders, ReceiptKeys, TombstoneLedger
 from services.privacy.domain import Case, CaseState, HolderCase, HolderState
-from services.privacy.domain.erasures import IN_DOUBT, MESSAGES_WAITING, OVERDUE
+from services.privacy.domain.erasures import IN_DOUBT, MESSAGES_WAITING
 from services.privacy.domain.receipts import receipt, supplement
 from services.privacy.repository import Erasures
 from services.privacy.repository.erasures import Open
@@ -27,7 +27,6 @@ from services.privacy.repository.erasures import Open
 LOG = logging.getLogger("crafiq.erasures")
 SIGNED = Counter("crafiq_erasure_receipts", "Receipts that were signed.")
 REMINDED = Counter("crafiq_erasure_reminders", "Holders that were asked again.", ["holder", "cause"])
-LATE = Gauge("crafiq_erasures_overdue", "Erasures without a receipt a minute after the deletion.")
 
 LEASE = timedelta(seconds=15)
 AT_ONCE = 16
@@ -81,10 +80,6 @@ class Caseworker:
         finally:
             for task in self._in_hand.values():
                 task.cancel()
-
-    async def watch_the_clock(self) -> None:
-        """Say how many are overdue."""
-        LATE.set(await self._erasures.overdue(self._clock.now() - OVERDUE))
 
     async def _claim(self) -> None:
         try:
