@@ -84,6 +84,8 @@ def _one(said: dict[str, Any], name: str) -> list[dict[str, Any]]:
 def _holder(holder: dict[str, Any]) -> str:
     before = sum(each["foundBefore"] for each in holder["data"])
     left = sum(each["leftNow"] for each in holder["data"])
+    if not holder.get("counted", True):
+        return f"{holder['holder']}: not counted before, because it was silent; {left} left"
     return f"{holder['holder']}: {before} entries found before, {left} left"
 
 
