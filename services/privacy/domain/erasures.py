@@ -6,7 +6,6 @@ stood for is gone with the first step. The number itself is dropped with the sup
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
@@ -163,8 +162,9 @@ class Case(Row, table=True):
 class HolderCase(Row, table=True):
     """What one holder had and has of an erasure.
 
-    `before`: what was counted when the account was deleted, None if the holder was silent then; `left` at
-    the last look; lists of category, fate, ground, until, count. `vendors`: copies with vendors, of the last look.
+    `before`: what was counted when the account was deleted, None if the holder was silent then; `left`: at
+    the last look. Both are lists of category, fate, ground, until, count. `vendors`: copies with vendors,
+    of the last look.
     """
 
     __tablename__ = "erasure_holders"

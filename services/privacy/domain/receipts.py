@@ -90,7 +90,9 @@ def _retained(holders: Iterable[HolderCase]) -> list[dict[str, Any]]:
 
 def _latest(holders: Iterable[HolderCase], fate: str) -> str | None:
     ends = [
-        line["until"] for each in holders for line in each.before or []
+        line["until"]
+        for each in holders
+        for line in each.before or []
         if line["fate"] == fate and line["until"]
     ]
     return max(ends, default=None)
