@@ -7,6 +7,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Awaitable
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,7 @@ import asyncpg
 import pytest
 
 from cli.api import Api, ApiRefused, Json
+from cli.demo.leaving import FATES
 from cli.receipts import verified
 from tests.e2e.conftest import Join, Person, first_mail
 from tests.e2e.personal import used
@@ -27,20 +29,24 @@ KEPT = {"tombstones", "inbox", "erasure_cases"}
 """Tables in which the account's number still stands after the receipt."""
 
 
-async def leave(person: Person, **different: Any) -> tuple[str, str]:
-    """Preview, prove, delete; answers the erasure and its secret."""
+async def wish_to_leave(person: Person, **different: Any) -> Json:
+    """Preview, prove; answers what deletes, if it is sent."""
     plan = await person.api.post("/v1/accounts/me:previewDeletion")
     proof = await person.api.post("/v1/sessions:reauthenticate", password=person.password)
-    secret = used(secrets.token_urlsafe(24))
-    wish: Json = {
+    return {
         "reauthToken": used(proof["reauthToken"]),
         "planHash": plan["planHash"],
         "requestId": str(uuid.uuid4()),
-        "receiptSecret": secret,
+        "receiptSecret": used(secrets.token_urlsafe(24)),
         **different,
     }
+
+
+async def leave(person: Person, **different: Any) -> tuple[str, str]:
+    """Preview, prove, delete; answers the erasure and its secret."""
+    wish = await wish_to_leave(person, **different)
     answer = await person.api.post("/v1/accounts/me:delete", **wish)
-    return answer["erasure"], secret
+    return answer["erasure"], wish["receiptSecret"]
 
 
 async def receipt(platform: Running, http: aiohttp.ClientSession, erasure: str, secret: str) -> Json:
@@ -76,12 +82,46 @@ async def places_of(platform: Running, value: str) -> set[str]:
     return found
 
 
+KEYS = """
+SELECT c.relname AS table, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS key
+FROM pg_class AS c LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
+LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' GROUP BY c.relname
+"""
+
+
+async def rows_of(platform: Running) -> dict[tuple[str, str], set[str]]:
+    """Every row of every table of all databases, by its key."""
+    found = {}
+    for service in HOLDERS:
+        sql = await asyncpg.connect(platform.endpoints["postgres"].replace("/postgres?", f"/{service}?"))
+        for table, key in await sql.fetch(KEYS):
+            rows = await sql.fetch(f"SELECT ROW({key})::text FROM {table}")  # noqa: S608  # names of our own
+            found[service, table] = {row[0] for row in rows}
+        await sql.close()
+    return found
+
+
+def every_fate_is_told(plan: Json) -> bool:
+    """Each line of a plan has words; each of what is kept a ground and a date that is to come."""
+    now = datetime.now(UTC)
+    for line in plan["buckets"]:
+        assert line["policyText"], line
+        assert all(int(each["count"]) > 0 for each in line["counts"]), line
+        if line["fate"] == "RETAINED_UNTIL":
+            assert line["ground"], line
+        if line["fate"] in ("RETAINED_UNTIL", "IN_BACKUPS_UNTIL"):
+            assert datetime.fromisoformat(line["until"]) > now, line
+    return {line["fate"] for line in plan["buckets"]} == set(FATES)
+
+
 @pytest.mark.promise("9-delete-now", "9-delete-preview", "9-public-remains", "9-public-anon", "11-erase")
 async def test_an_account_is_deleted_and_the_receipt_says_so(
     platform: Running, http: aiohttp.ClientSession, join: Join, photo: bytes
 ) -> None:
-    name = used(f"leaver{secrets.token_hex(5)}")
-    person, other = await join(username=name, displayName=used("Leaving Person")), await join()
+    other, name = await join(), used(f"leaver{secrets.token_hex(5)}")
+    before = await rows_of(platform)
+    person = await join(username=name, displayName=used("Leaving Person"))
     asset = await person.upload(photo, "leaving-home.jpg", "image/jpeg")
     order = await person.order("a suitcase by the door", inputAssets=[asset["name"]])
     done = await person.finished(order["name"])
@@ -89,8 +129,12 @@ async def test_an_account_is_deleted_and_the_receipt_says_so(
     work = await person.api.post(f"/v1/{done['outputAssets'][0]}:publish", **publish)
     assert work["username"] == name
     await other.api.post(f"/v1/{work['name']}:like")
-    await person.api.post("/v1/packs", title=used("my own things"), requestId=str(uuid.uuid4()))
+    pack = await person.api.post("/v1/packs", title=used("my own things"), requestId=str(uuid.uuid4()))
     link = await person.api.get(f"/v1/{asset['name']}:download")
+    withdrawn = {"kind": "MARKETING_EMAIL", "granted": False, "requestId": str(uuid.uuid4())}
+    await person.api.call("PUT", "/v1/consents", withdrawn)
+    plan = await person.api.post("/v1/accounts/me:previewDeletion")
+    assert every_fate_is_told(plan)
 
     erasure, secret = await leave(person)
     answered = monotonic()
@@ -102,7 +146,11 @@ async def test_an_account_is_deleted_and_the_receipt_says_so(
     assert sum(line["foundBefore"] for line in lines) > 30
     assert all(line["leftNow"] == 0 for line in lines)
     assert {each["holder"] for each in said["holders"]} == HOLDERS
-    assert person.account not in json.dumps(said)
+    values = {person.email, person.password, name, "Leaving Person", "leaving-home.jpg", "my own things"}
+    values |= {"a suitcase by the door", person.access_token, secret, link["url"], *done["outputAssets"]}
+    values |= {person.account, asset["name"], order["name"], work["name"], pack["name"]}
+    written = json.dumps(said)
+    assert not [each for each in values if each.rpartition("/")[2] in written]
     async with http.get(used(link["url"])) as gone:
         assert gone.status == 404
     anybody = Api(http, platform.gateway)
@@ -113,6 +161,9 @@ async def test_an_account_is_deleted_and_the_receipt_says_so(
     await first_mail(http, platform.endpoints["inbox"], person.email, after=1)
     for value in (person.email, name, "Leaving Person", "leaving-home.jpg", "a suitcase by the door"):
         await eventually(lambda value=value: _nowhere(platform, value))
+    new = {t: k - before[t] for t, k in (await rows_of(platform)).items()}
+    print({t: k for t, k in new.items() if k})
+    print(json.dumps(said, indent=1), json.dumps(plan, indent=1))
 
 
 async def _nowhere(platform: Running, value: str) -> bool:

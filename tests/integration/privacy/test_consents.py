@@ -221,7 +221,8 @@ async def test_when_a_person_goes_rows_and_salts_go_and_the_commitments_stay(
     assert await sql.fetchval("SELECT count(*) FROM consent_changes WHERE salt = ANY($1)", salts) == 0
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await person.sets(MAIL, granted=True)
-    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert "This account was deleted" in str(refused.value.details())
     assert await sql.fetchval("SELECT count(*) FROM commitments") == kept
     links = [bytes.fromhex(change.commitment) for change in changes]
     rows = await sql.fetch("SELECT * FROM commitments WHERE commitment = ANY($1)", links)
