@@ -20,6 +20,8 @@ from deploy.local.state import StateFolder
 KINDS = {"crafiq-erasure-receipt+json": "receipt", "crafiq-erasure-supplement+json": "supplement"}
 ISSUER = "crafiq-privacy"
 INVALID = 1
+UNREADABLE = (JoseError, ValueError, KeyError, TypeError)
+"""What joserfc raises for what it can't read."""
 
 
 class Unverified(Exception):
@@ -29,7 +31,7 @@ class Unverified(Exception):
 def run(file: Path, keys: str | None) -> int:
     """Verify the JWS in `file` with a JWK Set (a file or a URL; else that of the local platform)."""
     try:
-        compact = file.read_text(encoding="ascii").strip()
+        compact = file.read_text(encoding="ascii", errors="replace").strip()
         kind, said = verified(compact, _keys(keys))
     except (OSError, ValueError, Unverified, NotUpError) as error:
         print(f"Not verified: {error}", file=sys.stderr)
@@ -42,15 +44,22 @@ def run(file: Path, keys: str | None) -> int:
 
 def verified(compact: str, key_set: str | bytes) -> tuple[str, dict[str, Any]]:
     """Which kind of document it is and what it says; raises Unverified."""
+    if compact.count(".") != 2:
+        raise Unverified("this is no JWS: give the file as GET /v1/erasures/.../receipt answered it")
     try:
         keys = KeySet.import_key_set(json.loads(key_set))
+    except UNREADABLE as error:
+        raise Unverified("these are no keys: give the JWK Set that GET /v1/receipts/keys answers") from error
+    try:
         found = jws.deserialize_compact(compact, keys, algorithms=["ES256"])
-        kind, said = KINDS[str(found.headers()["typ"])], json.loads(found.payload)
-    except (JoseError, ValueError, KeyError) as error:
+        typ, said = str(found.headers().get("typ")), json.loads(found.payload)
+    except UNREADABLE as error:
         raise Unverified("this was not signed with one of these keys, or was altered since") from error
+    if typ not in KINDS:
+        raise Unverified(f"this is signed, but as {typ}, which is neither a receipt nor a supplement")
     if said.get("iss") != ISSUER:
         raise Unverified(f"{said.get('iss')} signed this, not {ISSUER}")
-    return kind, said
+    return KINDS[typ], said
 
 
 def summary(said: dict[str, Any]) -> list[str]:
@@ -84,6 +93,8 @@ def _one(said: dict[str, Any], name: str) -> list[dict[str, Any]]:
 def _holder(holder: dict[str, Any]) -> str:
     before = sum(each["foundBefore"] for each in holder["data"])
     left = sum(each["leftNow"] for each in holder["data"])
+    if not holder.get("counted", True):
+        return f"{holder['holder']}: not counted before, because it was silent; {left} left"
     return f"{holder['holder']}: {before} entries found before, {left} left"
 
 

@@ -22,6 +22,7 @@ from promises.erasing import Beyond, Wanted
 from promises.retention import TOMBSTONES
 from promises.shares import Share
 from services.privacy.domain import Acceptance, DocumentKind, Manner, PairUnknown
+from services.privacy.domain.plans import TOMBSTONE_GROUND
 from services.privacy.repository import Acceptances, Documents, Erasures
 
 ERASED = {
@@ -32,9 +33,6 @@ ERASED = {
     "privacy": privacy.AccountErased,
 }
 """What each holder says when it has erased somebody."""
-TOMBSTONE_GROUND = (
-    "so that a restored backup brings nothing back: the account's number, which nothing resolves any more"
-)
 
 
 class Consumers:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import secrets
+import shutil
+import sys
 import uuid
 from collections.abc import Awaitable
 from datetime import UTC, datetime
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -16,15 +21,18 @@ import asyncpg
 import pytest
 
 from cli.api import Api, ApiRefused, Json
+from cli.demo.leaving import FATES
 from cli.receipts import verified
 from deploy.local.infra import SERVICES
 from services.billing.domain import BOOKS_GROUND, kept_until
-from tests.e2e.conftest import Join, Person, first_mail
+from tests.e2e.conftest import ROOT, Join, Person, first_mail
 from tests.e2e.personal import used
+from tests.e2e.remains import only_this_remains, rows_of
 from tests.running import Running
 from tests.support import eventually
 
 EVERYWHERE = 5.0  # seconds in which tokens end everywhere
+README = ROOT / "services" / "privacy" / "README.md"
 HOLDERS = set(SERVICES)
 KEPT = {"tombstones", "inbox", "erasure_cases"}
 """Tables in which the account's number still stands after the receipt."""
@@ -33,20 +41,24 @@ PUBLIC = {"publications", "publication_counts", "publication_renditions", "likes
 still to be drawn of it."""
 
 
-async def leave(person: Person, **different: Any) -> tuple[str, str]:
-    """Preview, prove, delete; answers the erasure and its secret."""
+async def wish_to_leave(person: Person, **different: Any) -> Json:
+    """Preview, prove; answers what deletes, if it is sent."""
     plan = await person.api.post("/v1/accounts/me:previewDeletion")
     proof = await person.api.post("/v1/sessions:reauthenticate", password=person.password)
-    secret = used(secrets.token_urlsafe(24))
-    wish: Json = {
+    return {
         "reauthToken": used(proof["reauthToken"]),
         "planHash": plan["planHash"],
         "requestId": str(uuid.uuid4()),
-        "receiptSecret": secret,
+        "receiptSecret": used(secrets.token_urlsafe(24)),
         **different,
     }
+
+
+async def leave(person: Person, **different: Any) -> tuple[str, str]:
+    """Preview, prove, delete; answers the erasure and its secret."""
+    wish = await wish_to_leave(person, **different)
     answer = await person.api.post("/v1/accounts/me:delete", **wish)
-    return answer["erasure"], secret
+    return answer["erasure"], wish["receiptSecret"]
 
 
 async def receipt(platform: Running, http: aiohttp.ClientSession, erasure: str, secret: str) -> Json:
@@ -82,14 +94,30 @@ async def places_of(platform: Running, value: str) -> set[str]:
     return found
 
 
+def every_fate_is_told(plan: Json) -> bool:
+    """Each line of a plan has words; each of what is kept a ground and a date that is to come."""
+    now = datetime.now(UTC)
+    for line in plan["buckets"]:
+        assert line["policyText"], line
+        assert all(int(each["count"]) > 0 for each in line["counts"]), line
+        if line["fate"] == "RETAINED_UNTIL":
+            assert line["ground"], line
+        if line["fate"] in ("RETAINED_UNTIL", "IN_BACKUPS_UNTIL"):
+            assert datetime.fromisoformat(line["until"]) > now, line
+    grounds = [line["ground"] for line in plan["buckets"] if line["fate"] == "RETAINED_UNTIL"]
+    assert len(grounds) == 5, grounds  # the law, fraud, the farewell, the tombstone, a vendor's own terms
+    return {line["fate"] for line in plan["buckets"]} == set(FATES)
+
+
 @pytest.mark.promise(
     "9-delete-now", "9-delete-preview", "9-public-remains", "9-public-anon", "9-tax", "11-erase"
 )
 async def test_an_account_is_deleted_and_the_receipt_says_so(
     platform: Running, http: aiohttp.ClientSession, join: Join, photo: bytes
 ) -> None:
-    name = used(f"leaver{secrets.token_hex(5)}")
-    person, other = await join(username=name, displayName=used("Leaving Person")), await join()
+    other, name = await join(), used(f"leaver{secrets.token_hex(5)}")
+    before = await rows_of(platform)
+    person = await join(username=name, displayName=used("Leaving Person"))
     asset = await person.upload(photo, "leaving-home.jpg", "image/jpeg")
     order = await person.order("a suitcase by the door", inputAssets=[asset["name"]])
     done = await person.finished(order["name"])
@@ -97,8 +125,12 @@ async def test_an_account_is_deleted_and_the_receipt_says_so(
     work = await person.api.post(f"/v1/{done['outputAssets'][0]}:publish", **publish)
     assert work["username"] == name
     await other.api.post(f"/v1/{work['name']}:like")
-    await person.api.post("/v1/packs", title=used("my own things"), requestId=str(uuid.uuid4()))
+    pack = await person.api.post("/v1/packs", title=used("my own things"), requestId=str(uuid.uuid4()))
     link = await person.api.get(f"/v1/{asset['name']}:download")
+    withdrawn = {"kind": "MARKETING_EMAIL", "granted": False, "requestId": str(uuid.uuid4())}
+    await person.api.call("PUT", "/v1/consents", withdrawn)
+    plan = await person.api.post("/v1/accounts/me:previewDeletion")
+    assert every_fate_is_told(plan)
 
     erasure, secret = await leave(person)
     answered = monotonic()
@@ -110,10 +142,14 @@ async def test_an_account_is_deleted_and_the_receipt_says_so(
     assert sum(line["foundBefore"] for line in lines) > 30
     assert all(line["leftNow"] == 0 for line in lines)
     assert {each["holder"] for each in said["holders"]} == HOLDERS
-    assert person.account not in json.dumps(said)
     (records,) = [each for each in said["retained"] if each["category"] == "PAYMENT"]
     assert (records["holder"], records["ground"]) == ("billing", BOOKS_GROUND)
     assert records["until"] == f"{kept_until(datetime.now(UTC)):%FT%TZ}"
+    values = {person.email, person.password, name, "Leaving Person", "leaving-home.jpg", "my own things"}
+    values |= {"a suitcase by the door", person.access_token, secret, link["url"], *done["outputAssets"]}
+    values |= {person.account, asset["name"], order["name"], work["name"], pack["name"]}
+    written = json.dumps(said)
+    assert not [each for each in values if each.rpartition("/")[2] in written]
     async with http.get(used(link["url"])) as gone:
         assert gone.status == 404
     anybody = Api(http, platform.gateway)
@@ -126,10 +162,77 @@ async def test_an_account_is_deleted_and_the_receipt_says_so(
     await first_mail(http, platform.endpoints["inbox"], person.email, after=1)
     for value in (person.email, name, "Leaving Person", "leaving-home.jpg", "a suitcase by the door"):
         await eventually(lambda value=value: _nowhere(platform, value))
+    await eventually(lambda: only_this_remains(platform, before), timeout=10)
 
 
 async def _nowhere(platform: Running, value: str) -> bool:
     return not await places_of(platform, value)
+
+
+@pytest.mark.promise("9-delete-now", "11-erase")
+async def test_an_answer_that_was_lost_is_found_and_the_receipt_is_verified_as_documented(
+    platform: Running, http: aiohttp.ClientSession, join: Join, tmp_path: Path
+) -> None:
+    person, anybody = await join(), Api(http, platform.gateway)
+    wish = await wish_to_leave(person)
+    await lose_the_answer(platform, person, wish)
+    erasure, secret = f"erasures/{wish['requestId']}", wish["receiptSecret"]
+    anybody.send("X-Receipt-Secret", secret)
+    found = await anybody.get(f"/v1/{erasure}")
+    assert found["name"] == erasure
+    assert {each["holder"] for each in found["holders"]} == HOLDERS
+    again = await refusal(person.api.post("/v1/accounts/me:delete", **wish))
+    assert again in ("SESSION_ENDED", "CREDENTIAL_INVALID")
+    anybody.send("X-Receipt-Secret", secret[:-1] + "!")
+    assert await refusal(anybody.get(f"/v1/{erasure}")) == "ERASURE_NOT_FOUND"
+    anybody.send("X-Receipt-Secret", secret)
+
+    async def signed() -> bool:
+        return bool((await anybody.get(f"/v1/{erasure}"))["state"] == "RECEIPT_SIGNED")
+
+    await eventually(signed, timeout=20)
+    told = {"GATEWAY": platform.gateway, "ERASURE": erasure, "SECRET": secret}
+    for line in documented():
+        assert await said_by(line, tmp_path, **told) == ""
+    own = f"{sys.executable} -m cli receipt verify receipt.jws"  # without --keys: it asks this platform
+    verdict = (await said_by(own, tmp_path, CRAFIQ_STATE=str(platform.state))).splitlines()
+    assert verdict[0].startswith(f"Verified: a receipt of {erasure}, signed 20")
+    sums = {line.strip().partition(":")[0]: line for line in verdict[1:7]}
+    assert list(sums) == [*sorted(HOLDERS), "bus"]
+    assert all(line.endswith("found before, 0 left") for line in sums.values())
+
+
+def documented() -> list[str]:
+    """The README's lines that fetch a receipt and verify it with a tool that is not ours."""
+    lines = re.findall(r"^(?:curl|jose) .*$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["curl", "curl", "jose"]
+    # Without the tool: tests/unit/cli verifies the same by a public library.
+    return list(lines if shutil.which("jose") else lines[:2])
+
+
+async def lose_the_answer(platform: Running, person: Person, wish: Json) -> None:
+    """Send the wish, and drop the connection when the first byte of the answer would be read."""
+    host, _, port = platform.gateway.partition("://")[2].partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    body = json.dumps(wish).encode()
+    head = (
+        f"POST /v1/accounts/me:delete HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {person.access_token}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    writer.write(head.encode() + body)
+    assert await reader.read(1)  # so much that it was done, and nothing that says so
+    writer.transport.abort()
+
+
+async def said_by(line: str, folder: Path, **environment: str) -> str:
+    """What a line of shell says, run in a folder; it has to end well."""
+    paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"}
+    shell = await asyncio.create_subprocess_shell(
+        line, cwd=folder, env={**os.environ, **paths, **environment}, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await shell.communicate()
+    assert shell.returncode == 0, line
+    return said.decode()
 
 
 @pytest.mark.promise("9-rejoin", "9-fraud-6m")

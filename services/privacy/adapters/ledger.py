@@ -10,7 +10,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from minio.commonconfig import COMPLIANCE
-from minio.error import MinioException
+from minio.error import MinioException, S3Error
 from minio.retention import Retention
 from urllib3.exceptions import HTTPError
 
@@ -18,6 +18,8 @@ from promises.erasing import Wanted
 from promises.ledger import Ledger, LedgerUnavailable, client, tombstone_key, void_key
 
 T = TypeVar("T")
+LOCKED = "AccessDenied"
+"""What S3 answers to whoever wants to remove what is locked."""
 
 
 class TombstoneLedger:
@@ -45,7 +47,7 @@ class TombstoneLedger:
                 await self.void(wanted)
 
     async def sweep(self) -> int:
-        """Remove what is past its lock; answers how many objects."""
+        """Remove what is past its lock, and leave what is not yet; answers how many objects went."""
         return await self._asked(self._sweep)
 
     async def _put(self, key: str) -> None:
@@ -63,9 +65,18 @@ class TombstoneLedger:
         for each in self._client.list_objects(self._bucket, recursive=True, include_version=True):
             written: datetime | None = each.last_modified
             if each.object_name and written is not None and written < before:
-                self._client.remove_object(self._bucket, each.object_name, version_id=each.version_id)
-                removed += 1
+                removed += self._removed(each.object_name, each.version_id)
         return removed
+
+    def _removed(self, key: str, version: str | None) -> bool:
+        """Whether it is gone; False if its lock lasts longer than those of today, by seconds or by days."""
+        try:
+            self._client.remove_object(self._bucket, key, version_id=version)
+        except S3Error as error:
+            if error.code != LOCKED:
+                raise
+            return False
+        return True
 
     async def _asked(self, call: Callable[[], T]) -> T:
         try:

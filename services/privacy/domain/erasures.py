@@ -6,7 +6,6 @@ stood for is gone with the first step. The number itself is dropped with the sup
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
@@ -167,8 +166,9 @@ class Case(Row, table=True):
 class HolderCase(Row, table=True):
     """What one holder had and has of an erasure.
 
-    `before`: what was counted when the account was deleted, `left` at the last look; lists of category, fate,
-    ground, until, count. `vendors`: copies with vendors, of the last look.
+    `before`: what was counted when the account was deleted, None if the holder was silent then; `left`: at
+    the last look. Both are lists of category, fate, ground, until, count. `vendors`: copies with vendors,
+    of the last look.
     """
 
     __tablename__ = "erasure_holders"
@@ -181,7 +181,7 @@ class HolderCase(Row, table=True):
     erasure: UUID = plain("chosen at random by the client", primary_key=True)
     holder: str = plain("a service", primary_key=True)
     state: HolderState = plain("one of a fixed set", Text)
-    before: list[dict[str, Any]] = plain("numbers by category", JSONB)
+    before: list[dict[str, Any]] | None = plain("numbers by category", JSONB)
     left: list[dict[str, Any]] | None = plain("numbers by category", JSONB)
     vendors: list[dict[str, Any]] = plain("numbers by vendor", JSONB)
     tries: int = plain("how often it was asked")
@@ -191,10 +191,10 @@ class HolderCase(Row, table=True):
     verified_at: datetime | None = plain("when nothing was found", MOMENT)
 
     @classmethod
-    def told(cls, erasure: UUID, holder: str, before: Sequence[dict[str, Any]], now: datetime) -> Self:
+    def told(cls, erasure: UUID, holder: str, before: list[dict[str, Any]] | None, now: datetime) -> Self:
         """It hears of it by the event; should it not answer, it is asked."""
         return cls(
-            erasure=erasure, holder=holder, state=HolderState.WAITING, before=list(before), left=None,
+            erasure=erasure, holder=holder, state=HolderState.WAITING, before=before, left=None,
             vendors=[], tries=0, cause="", remind_at=now + FIRST_REMINDER, answered_at=None, verified_at=None,
         )  # fmt: skip
 
@@ -233,8 +233,8 @@ class HolderCase(Row, table=True):
 
     @property
     def found_before(self) -> int:
-        """How many entries there were; what lies in backups is not counted twice."""
-        return sum(each["count"] for each in self.before if each["fate"] != "IN_BACKUPS_UNTIL")
+        """How many entries there were, as far as they were counted; what lies in backups is not twice."""
+        return sum(each["count"] for each in self.before or [] if each["fate"] != "IN_BACKUPS_UNTIL")
 
     @property
     def left_now(self) -> int | None:

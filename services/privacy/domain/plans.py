@@ -115,3 +115,22 @@ FATE_WORDS = {
     "IN_BACKUPS_UNTIL": ("Deleted data may remain in encrypted backups", "Backups are not used for active"),
 }
 """Words by which the policy's sentences on a fate are found; those on what is retained by its ground."""
+TOMBSTONE_GROUND = (
+    "so that a restored backup brings nothing back: the account's number, which nothing resolves any more"
+)
+OUR_WORDS = {
+    "until the mail that confirms the deletion is sent": (
+        "The policy does not speak of this: we write to you once more, to confirm that your account was"
+        " deleted; your address is kept until that mail is sent, a day at most, and for nothing else."
+    ),
+    TOMBSTONE_GROUND: (
+        "The policy does not speak of this: for as long as backups live we keep a list of the numbers of"
+        " deleted accounts, outside of all databases, so that whatever is restored is deleted again."
+    ),
+}
+"""What is said of grounds that are not in the policy. A test finds whoever keeps something on another."""
+
+
+def words_on(fate: str, ground: str, policy: str) -> str:
+    """What a plan says of a fate: the policy's sentences; ours, which say so, where it has none."""
+    return sentences_with(policy, *FATE_WORDS.get(fate, (ground,))) or OUR_WORDS.get(ground, "")

@@ -15,7 +15,8 @@ SCRUBBED_WITHIN = timedelta(hours=24)
 def receipt(case: Case, holders: Sequence[HolderCase], now: datetime) -> dict[str, Any]:
     """What is gone, what is retained until when on which ground, what ends by its own clock.
 
-    `foundBefore` and `leftNow` were counted by the same look, before and after; times are RFC 3339.
+    `foundBefore` and `leftNow` were counted by the same look, before and after; times are RFC 3339. Of a
+    holder that was silent when the account was deleted, only what is left is known: it is not `counted`.
     """
     deleted_at = case.deleted_at or case.approved_at
     return {
@@ -54,11 +55,12 @@ def supplement(case: Case, holders: Sequence[HolderCase], scrub: Scrub, now: dat
 
 def _holder(each: HolderCase) -> dict[str, Any]:
     left = {(line["category"]): line["count"] for line in each.left or []}
-    erased = [line for line in each.before if line["fate"] in ("ERASED_NOW", "ANONYMISED")]
+    erased = [line for line in each.before or [] if line["fate"] in ("ERASED_NOW", "ANONYMISED")]
     return {
         "holder": each.holder,
         "answered": _time(each.answered_at),
         "verified": _time(each.verified_at),
+        "counted": each.before is not None,
         "data": [
             {
                 "category": line["category"],
@@ -81,14 +83,17 @@ def _retained(holders: Iterable[HolderCase]) -> list[dict[str, Any]]:
             "count": line["count"],
         }
         for each in holders
-        for line in each.before
+        for line in each.before or []
         if line["fate"] == "RETAINED_UNTIL"
     ]
 
 
 def _latest(holders: Iterable[HolderCase], fate: str) -> str | None:
     ends = [
-        line["until"] for each in holders for line in each.before if line["fate"] == fate and line["until"]
+        line["until"]
+        for each in holders
+        for line in each.before or []
+        if line["fate"] == fate and line["until"]
     ]
     return max(ends, default=None)
 

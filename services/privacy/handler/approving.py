@@ -16,7 +16,7 @@ from chassis.rpc import Call
 from promises.erasing import Wanted
 from promises.shares import merged
 from services.privacy.domain import Case, DeletionPlanUnknown, Fates, HolderCase, Plan, Scrub
-from services.privacy.domain.plans import FATE_WORDS, sentences_with
+from services.privacy.domain.plans import words_on
 from services.privacy.handler.shelf import Shelf, moment
 
 
@@ -92,7 +92,7 @@ class Approving(Shelf):
                     return held.case
             await tx.insert(case)
             before = {plan.holder: lines(plan.buckets) for plan in request.plans}
-            told = [HolderCase.told(erasure, name, before.get(name, []), now) for name in self.holders.names]
+            told = [HolderCase.told(erasure, name, before.get(name), now) for name in self.holders.names]
             await self.erasures.tell(tx, told)
         return case
 
@@ -123,10 +123,9 @@ def lines(buckets: Iterable[promises_pb2.Bucket]) -> list[dict[str, Any]]:
 
 
 def _bucket(bucket: promises_pb2.Bucket, policy: str) -> privacy_pb2.PlannedFate:
-    words = FATE_WORDS.get(promises_pb2.Fate.Name(bucket.fate), (bucket.ground,))
     return privacy_pb2.PlannedFate(
         fate=bucket.fate,
-        policy_text=sentences_with(policy, *words),
+        policy_text=words_on(promises_pb2.Fate.Name(bucket.fate), bucket.ground, policy),
         ground=bucket.ground,
         until=bucket.until if bucket.HasField("until") else None,
         counts=bucket.counts,

@@ -190,7 +190,7 @@ class Erasures:
             await tx.update(case)
             return
         await tx.insert(Case.from_ledger(wanted.erasure, wanted.account, wanted.deleted_at, now))
-        await self.tell(tx, [HolderCase.told(wanted.erasure, holder, [], now) for holder in holders])
+        await self.tell(tx, [HolderCase.told(wanted.erasure, holder, None, now) for holder in holders])
 
     async def tell(self, tx: Transaction, holders: Sequence[HolderCase]) -> None:
         """Those who are to answer."""

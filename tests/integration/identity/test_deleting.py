@@ -32,6 +32,7 @@ from deploy.local.infra import Infra
 from promises.eraser import Eraser
 from promises.erasing import Erasing
 from promises.ledger import Ledger, LedgerUnavailable, place
+from promises.retention import standard_jobs
 from promises.standing import apply_ledger
 from services.identity.adapters.peppers import Peppers
 from services.identity.domain.remembered import NameKind, keyed_hash
@@ -245,24 +246,83 @@ async def test_the_same_wish_twice_at_once_is_one_deletion(
 async def test_what_is_kept_is_the_declared_and_says_nothing_once_the_pepper_is_gone(
     people: People, leaving: Leaving, identity: Service, clock: FakeClock, peppers: Peppers
 ) -> None:
-    name = f"u{uuid4().hex[:8]}"
-    person = await people.signed_in(username=name)
+    person = await people.signed_in(username=f"u{uuid4().hex[:8]}")
+    username = (await people.account_of(person)).username
     await leaving.delete(person)
     deleted = clock.now()
-    pepper = peppers.of(deleted)
-    assert pepper is not None
-    names = {NameKind.ADDRESS: person.email.upper(), NameKind.USERNAME: name}
-    hashes = [keyed_hash(pepper, kind, spelling) for kind, spelling in names.items()]
-    kept = await people.rows("SELECT * FROM retained_names WHERE keyed_hash = ANY (:hashes)", hashes=hashes)
+    kept, lines = await _kept(people, peppers, person, username, deleted)
     assert {row["kind"] for row in kept} == {"ADDRESS", "USERNAME"}
-    [pseudonym] = {row["pseudonym"] for row in kept}
-    lines = await people.rows("SELECT * FROM retained_security_log WHERE pseudonym = :named", named=pseudonym)
     assert {"SIGNED_UP", "ADDRESS_CONFIRMED", "REAUTHENTICATED"} <= {line["event"] for line in lines}
     assert set(lines[0].keys()) == {"id", "pseudonym", "at", "event", "address", "until"}
     month = deleted.month - 1 + 6
     ends = datetime(deleted.year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
     assert {row["until"] for row in (*kept, *lines)} == {ends}
     assert person.id not in {value for row in (*kept, *lines) for value in row.values()}
+
+
+async def _kept(
+    people: People, peppers: Peppers, person: Person, username: str, deleted: datetime
+) -> tuple[list[Any], list[Any]]:
+    """What is kept of somebody's names, and of their security log."""
+    pepper = peppers.of(deleted)
+    assert pepper is not None
+    names = {NameKind.ADDRESS: person.email.upper(), NameKind.USERNAME: username}
+    hashes = [keyed_hash(pepper, kind, spelling) for kind, spelling in names.items()]
+    kept = await people.rows("SELECT * FROM retained_names WHERE keyed_hash = ANY (:hashes)", hashes=hashes)
+    [pseudonym] = {row["pseudonym"] for row in kept}
+    lines = await people.rows("SELECT * FROM retained_security_log WHERE pseudonym = :named", named=pseudonym)
+    return kept, lines
+
+
+@pytest.mark.promise("9-fraud-6m", "9-seclog-6m")
+async def test_what_is_kept_ends_on_its_day_and_not_before(
+    people: People, leaving: Leaving, identity: Service, clock: FakeClock, peppers: Peppers
+) -> None:
+    person = await people.signed_in(username=f"u{uuid4().hex[:8]}")
+    username = (await people.account_of(person)).username
+    await leaving.delete(person)
+    kept, lines = await _kept(people, peppers, person, username, clock.now())
+    pseudonym, ends = kept[0]["pseudonym"], kept[0]["until"]
+    jobs = [job for job in standard_jobs(identity.db, identity.metadata) if "retained_" in job.name]
+
+    async def left() -> list[int]:
+        for job in jobs:
+            await job.run()
+        counted = [
+            await people.rows(f"SELECT FROM {table} WHERE pseudonym = :named", named=pseudonym)
+            for table in ("retained_names", "retained_security_log")
+        ]
+        return [len(rows) for rows in counted]
+
+    clock.forward(ends - clock.now() - timedelta(seconds=1))
+    assert await left() == [2, len(lines)]
+    assert len(lines) > 2
+    clock.forward(timedelta(seconds=2))
+
+    async def gone() -> bool:  # the service sweeps by itself too, and what it has in hand is passed over here
+        return await left() == [0, 0]
+
+    await eventually(gone, timeout=20)
+
+
+@promise
+async def test_the_browser_that_deleted_may_fetch_the_receipt_and_has_no_session(
+    people: People, leaving: Leaving
+) -> None:
+    person = await people.signed_in()
+    wish = await leaving.wish(person)
+    call = people.stub.DeleteAccount(wish, metadata=person.metadata)
+    erasure = (await call).erasure
+    cookies = [str(value) for name, value in await call.initial_metadata() if name == "set-cookie"]
+    receipt = [cookie for cookie in cookies if cookie.startswith("__Secure-crafiq_receipt=")]
+    assert receipt == [
+        f"__Secure-crafiq_receipt={wish.receipt_secret}; Path={path};"
+        " Max-Age=2592000; HttpOnly; Secure; SameSite=Strict"
+        for path in (f"/v1/{erasure}", f"/v1/{erasure}:watch")
+    ]
+    cleared = {cookie.partition("=")[0] for cookie in cookies if "=; " in cookie and "Max-Age=0" in cookie}
+    assert cleared == {"__Host-crafiq_access", "__Secure-crafiq_refresh"}
+    assert len(cookies) == 5
 
 
 @pytest.mark.promise("9-fraud-6m")

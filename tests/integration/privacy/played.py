@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import grpc
 import grpc.aio
 from crafiq.promises.v1 import promises_pb2, promises_pb2_grpc
 
+from chassis.rpc.access import CallerNotAllowed
+from chassis.rpc.statuses import status_of, trailers
 from deploy.local.infra import Infra
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -24,10 +28,18 @@ STAYS = promises_pb2.Bucket(
 )
 
 
+def kept(ground: str, until: datetime, **counts: int) -> promises_pb2.Bucket:
+    """What stays until then, on this ground, counted by category."""
+    found = [promises_pb2.CategoryCount(category=each, count=number) for each, number in counts.items()]
+    bucket = promises_pb2.Bucket(fate=promises_pb2.RETAINED_UNTIL, ground=ground, counts=found)
+    bucket.until.FromDatetime(until)
+    return bucket
+
+
 @dataclass
 class Holder(promises_pb2_grpc.DataHolderServicer):
-    """One holder. `down`: it answers nothing; `obeys`: asked to erase, it does; `left`: what it finds;
-    `asked`: whom it was asked to erase."""
+    """One holder. `down`: it answers nothing; `slow`: it goes on thinking; `refuses`: it does not know who
+    asks; `obeys`: asked to erase, it does; `left`: what it finds; `asked`: whom it was asked to erase."""
 
     name: str
     buckets: list[promises_pb2.Bucket] = field(default_factory=lambda: [ERASED])
@@ -36,6 +48,8 @@ class Holder(promises_pb2_grpc.DataHolderServicer):
     copies: list[promises_pb2.VendorCopies] = field(default_factory=list)
     progress: int = promises_pb2.FINISHED
     down: bool = False
+    slow: bool = False
+    refuses: bool = False
     obeys: bool = True
     asked: list[str] = field(default_factory=list)
     looked: int = 0
@@ -68,6 +82,11 @@ class Holder(promises_pb2_grpc.DataHolderServicer):
     async def _if_up(self, context: Context) -> None:
         if self.down:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "down")
+        if self.refuses:
+            refused = status_of(CallerNotAllowed(method="DataHolder", caller="privacy"), self.name)
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, refused.message, trailers(refused))
+        if self.slow:
+            await asyncio.Event().wait()  # until whoever asked has had enough
 
 
 @dataclass

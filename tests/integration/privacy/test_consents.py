@@ -15,6 +15,9 @@ from crafiq.privacy.v1 import events_pb2, privacy_pb2
 from crafiq.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
 
 from chassis.rpc import refusal_from
+from promises.eraser import Eraser
+from promises.erasing import Erasing, Wanted
+from services.privacy.domain import Row
 from tests.integration.in_process import Neighbours
 from tests.integration.privacy.conftest import Sql, listening, verified
 from tests.support import Announced, FakeClock
@@ -204,11 +207,23 @@ async def test_a_wrong_request_is_told_where(
 
 @pytest.mark.promise("9-delete-now", "4-consent")
 async def test_when_a_person_goes_rows_and_salts_go_and_the_commitments_stay(
-    person: Person, sql: Sql
+    person: Person, privacy: Neighbours, sql: Sql
 ) -> None:
     changes = [await person.sets(MAIL, granted=granted) for granted in (True, False)]
-    await sql.execute("DELETE FROM subjects WHERE account = $1", person.account)
-    assert await sql.fetchval("SELECT count(*) FROM consent_changes WHERE account = $1", person.account) == 0
+    kept = await sql.fetchval("SELECT count(*) FROM commitments")
+    db, account = privacy.service.db, person.account
+    assert await sql.fetchval("SELECT count(*) FROM consent_changes WHERE account = $1", account) == 2
+    eraser = Eraser(db, Erasing(Row.metadata), events_pb2.AccountErased)
+    await eraser.through(Wanted(account, uuid4(), db.clock.now()))
+    assert await sql.fetchval("SELECT count(*) FROM consent_changes WHERE account = $1", account) == 0
+    assert await sql.fetchval("SELECT count(*) FROM tombstones WHERE account = $1", account) == 1
+    salts = [bytes.fromhex(change.salt) for change in changes]
+    assert await sql.fetchval("SELECT count(*) FROM consent_changes WHERE salt = ANY($1)", salts) == 0
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await person.sets(MAIL, granted=True)
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert "This account was deleted" in str(refused.value.details())
+    assert await sql.fetchval("SELECT count(*) FROM commitments") == kept
     links = [bytes.fromhex(change.commitment) for change in changes]
     rows = await sql.fetch("SELECT * FROM commitments WHERE commitment = ANY($1)", links)
     assert len(rows) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,28 +23,39 @@ from google.protobuf.message import Message
 from joserfc import jws
 from joserfc.jwk import KeySet
 from minio import Minio
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 
+import services.privacy.adapters.holders
 from chassis.db import Statement
 from chassis.errors import Refusal
 from chassis.rpc import refusal_from
 from chassis.service import Service
 from deploy.local.infra import Infra
 from promises.ledger import Ledger, place
+from promises.shares import BACKUPS_GROUND
 from services.privacy.__main__ import Settings, compose
 from services.privacy.adapters import ReceiptKeys
 from services.privacy.consumers import ERASED as ANSWERS
 from services.privacy.domain import Row, Scrub
 from services.privacy.domain.erasures import IN_DOUBT
+from services.privacy.domain.plans import OUR_WORDS, TOMBSTONE_GROUND
+from services.privacy.jobs import Caseworker, Tools
 from services.privacy.repository import Erasures
 from tests.integration.in_process import Neighbours, in_process, ledger_of, settings_for
 from tests.integration.privacy.conftest import verified
-from tests.integration.privacy.played import ERASED, OTHERS, STAYS, Played, played
+from tests.integration.privacy.played import ERASED, OTHERS, STAYS, Played, kept, played
 from tests.running import servers
 from tests.support import FakeClock, calling, eventually, free_port, signing_key
 
 promise = pytest.mark.promise("9-delete-now", "11-erase")
 SECRET = "x-receipt-secret"
+REMINDERS = "crafiq_erasure_reminders_total"
+FRAUD = "to prevent fraud, abuse, and chargebacks"
+FAREWELL = "until the mail that confirms the deletion is sent"
+SET_ASIDE = Statement(
+    text("UPDATE erasure_cases SET state = 'VOIDED' WHERE state IN ('APPROVED', 'ERASING')")
+)
 KNOWN = Statement(text("SELECT account FROM acceptances WHERE account = :account"))
 
 
@@ -176,6 +187,20 @@ class Desk:
         keys = KeySet.import_key_set(json.loads(body.data))
         return cast(dict[str, Any], json.loads(jws.deserialize_compact(compact, keys).payload))
 
+    async def in_time(self, check: Callable[[], bool | Awaitable[bool]]) -> None:
+        """As `eventually`, while the clock goes on: who is looked at as it moves is due again later."""
+
+        async def a_second_later() -> bool:
+            self.clock.forward(timedelta(seconds=1))
+            found = check()
+            return found if isinstance(found, bool) else await found
+
+        await eventually(a_second_later, timeout=20)
+
+    async def nobody_else_is_late(self) -> None:
+        """What other tests left half done is set aside."""
+        await self.around.service.db.execute(SET_ASIDE)
+
     async def standing(self) -> set[UUID]:
         """Whose tombstones stand."""
         ledger = Ledger(*place(self.around.service.settings))
@@ -219,6 +244,8 @@ async def test_a_plan_speaks_in_the_policys_words_and_sums_up_all_holders(
 ) -> None:
     person = await desk.person()
     holders["assets"].buckets = [ERASED, STAYS]
+    until = desk.clock.now() + timedelta(days=181)
+    holders["identity"].buckets = [ERASED, kept(FRAUD, until, EMAIL=1), kept(FAREWELL, until, EMAIL=1)]
     plan = await person.plan()
     fates = {(each.fate, each.ground): each for each in plan.buckets}
     policy = await desk.calls.GetPolicy(privacy_pb2.GetPolicyRequest(), timeout=5)
@@ -231,7 +258,14 @@ async def test_a_plan_speaks_in_the_policys_words_and_sums_up_all_holders(
     backups = next(each for each in plan.buckets if each.fate == promises_pb2.IN_BACKUPS_UNTIL)
     assert "up to 30 days" in backups.policy_text
     for each in plan.buckets:
-        assert all(part in policy.text for part in each.policy_text.split(". ")), each.policy_text
+        ours = OUR_WORDS.get(each.ground, "")
+        assert each.policy_text, each
+        assert each.policy_text == ours or all(part in policy.text for part in each.policy_text.split(". "))
+    stays = {each.ground: each for each in plan.buckets if each.fate == promises_pb2.RETAINED_UNTIL}
+    assert stays.keys() == {FRAUD, FAREWELL, TOMBSTONE_GROUND}
+    assert "up to 6 months after account deletion" in stays[FRAUD].policy_text
+    assert stays[FRAUD].until.ToDatetime(UTC) == until
+    assert [stays[each].policy_text for each in OUR_WORDS] == list(OUR_WORDS.values())
     assert not plan.silent_holders
 
 
@@ -261,6 +295,32 @@ async def test_other_counts_are_the_same_plan_and_other_fates_are_not(desk: Desk
     await person.approve(new, more, STAYS)  # the one that the refusal tells of
     assert person.account in await desk.standing()
     assert (await person.holder("assets")).found_before == 4712
+
+
+@pytest.mark.promise("9-delete-preview")
+async def test_another_ground_or_a_fate_that_is_no_more_is_another_plan(desk: Desk, holders: Played) -> None:
+    person = await desk.person()
+    until, law = desk.clock.now() + timedelta(days=181), "as another law demands"
+    before, after = kept(FRAUD, until, EMAIL=1), kept(law, until, EMAIL=1)
+    holders["identity"].buckets = [ERASED, STAYS, before]
+    shown = (await person.plan()).plan_hash
+    longer = kept(FRAUD, until + timedelta(days=1), EMAIL=2)
+    changes = [
+        (
+            (ERASED, STAYS, after),
+            ((f"RETAINED_UNTIL {law}", "is new"), (f"RETAINED_UNTIL {FRAUD}", "is no more")),
+        ),
+        ((ERASED, longer), (("ANONYMISED", "is no more"),)),
+    ]
+    for buckets, violations in changes:
+        with pytest.raises(Refusal) as refused:
+            await person.approve(shown, *buckets)
+        assert refused.value.reason == "DELETION_PLAN_CHANGED"
+        assert refused.value.violations == violations
+        assert all(f"{what} {how}" in refused.value.metadata["changes"] for what, how in violations)
+        assert person.account not in await desk.standing()
+    await person.approve(shown, ERASED, STAYS, longer)  # another date and number are the same plan
+    assert person.account in await desk.standing()
 
 
 @pytest.mark.promise("9-delete-preview")
@@ -390,6 +450,68 @@ async def test_the_receipt_follows_when_nothing_is_found_any_more(desk: Desk, ho
     assert str(person.account) not in json.dumps(receipt)
 
 
+@promise
+@pytest.mark.promise("9-delete-preview", "9-backup-30d", "9-fraud-6m")
+async def test_the_receipt_has_the_real_counts_what_stays_until_when_and_who_was_not_counted(
+    desk: Desk, holders: Played
+) -> None:
+    person, deleted = await desk.person(), desk.clock.now()
+    until, backups = deleted + timedelta(days=181), promises_pb2.Bucket()
+    backups.CopyFrom(kept(BACKUPS_GROUND, deleted + timedelta(days=30), CONTENT=3))
+    backups.fate = promises_pb2.IN_BACKUPS_UNTIL
+    stays = kept(FRAUD, until, EMAIL=1, DEVICE=4)
+    holders["identity"].buckets = [ERASED, stays, backups]
+    shown = (await person.plan()).plan_hash
+    more = promises_pb2.Bucket(fate=promises_pb2.ERASED_NOW)
+    more.counts.add(category="CONTENT", count=4711)
+    said = {
+        "identity": [ERASED, stays, backups],
+        "assets": [more],
+        "generation": [ERASED],
+        "privacy": desk.own,
+    }
+    plans = [promises_pb2.Plan(holder=name, buckets=buckets) for name, buckets in said.items()]
+    await person.approve(shown, plans=plans)  # billing is silent
+    await person.deleted()
+    await person.answer("identity")
+    await eventually(lambda: _stands(person, "identity", privacy_pb2.VERIFIED))
+    desk.clock.forward(timedelta(seconds=1))
+    await person.answer("assets", "generation", "billing")
+    receipt, signed = await person.signed(), desk.clock.now()
+    assert (receipt["approved"], receipt["deleted"], receipt["signed"]) == (
+        stamp(deleted), stamp(deleted), stamp(signed),
+    )  # fmt: skip
+    found = {each["holder"]: each for each in receipt["holders"]}
+    first, later = ({"answered": stamp(at), "verified": stamp(at)} for at in (deleted, signed))
+    three = {"category": "CONTENT", "fate": "ERASED_NOW", "foundBefore": 3, "leftNow": 0}
+    assert found["identity"] == {"holder": "identity", **first, "counted": True, "data": [three]}
+    assert found["assets"] == {
+        "holder": "assets", **later, "counted": True, "data": [{**three, "foundBefore": 4711}]
+    }  # fmt: skip
+    assert found["generation"] == {"holder": "generation", **later, "counted": True, "data": [three]}
+    assert found["billing"] == {"holder": "billing", **later, "counted": False, "data": []}
+    on = {"holder": "identity", "ground": FRAUD, "until": stamp(until)}
+    assert [
+        {**each, "until": stamp(datetime.fromisoformat(each["until"]))} for each in receipt["retained"]
+    ] == [
+        {**on, "category": "EMAIL", "count": 1},
+        {**on, "category": "DEVICE", "count": 4},
+    ]
+    assert datetime.fromisoformat(receipt["inBackupsUntil"]) == deleted + timedelta(days=30)
+    assert receipt["scrubbedUntil"] == stamp(signed + timedelta(hours=24))
+    written = json.dumps(receipt)
+    assert not [each for each in (str(person.account), person.account.hex, person.secret) if each in written]
+
+
+def stamp(at: datetime) -> str:
+    """As receipts write a time."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03}Z"
+
+
+async def _stands(person: Person, holder: str, state: int) -> bool:
+    return (await person.holder(holder)).state == state
+
+
 def _looked(holders: Played, *names: str) -> bool:
     return all(holders[name].looked for name in names)
 
@@ -419,9 +541,11 @@ async def _about(bus: Any, account: UUID) -> int:
 
 @promise
 async def test_who_does_not_answer_is_asked_again_with_growing_delay(desk: Desk, holders: Played) -> None:
+    await desk.nobody_else_is_late()
     person = await (await desk.person()).approved()
-    silent = holders["billing"]
+    silent, clock = holders["billing"], Caseworker(desk.erasures, cast(Tools, None), desk.clock)
     silent.down = True
+    reminded = counted(REMINDERS, holder="billing", cause="UNAVAILABLE")
     await person.deleted()
     await person.answer("identity", "assets", "generation")
     for tries, seconds in enumerate((3, 3, 5, 9), 1):
@@ -431,9 +555,48 @@ async def test_who_does_not_answer_is_asked_again_with_growing_delay(desk: Desk,
     waiting = await person.holder("billing")
     assert (waiting.state, waiting.cause) == (privacy_pb2.WAITING, "UNAVAILABLE")
     assert (await person.look()).state == privacy_pb2.ERASING
+    assert counted(REMINDERS, holder="billing", cause="UNAVAILABLE") == reminded + 4
+    await clock.watch_the_clock()
+    assert counted("crafiq_erasures_overdue") == 0
+    desk.clock.forward(timedelta(seconds=61))
+    await clock.watch_the_clock()
+    assert counted("crafiq_erasures_overdue") == 1
     silent.down = False
     await person.answer("billing")
     assert (await person.signed())["holders"]
+    await clock.watch_the_clock()
+    assert counted("crafiq_erasures_overdue") == 0
+
+
+def counted(name: str, **labels: str) -> float:
+    """A metric of this process."""
+    return REGISTRY.get_sample_value(name, labels) or 0
+
+
+@promise
+@pytest.mark.parametrize(("trouble", "cause"), [("slow", "UNAVAILABLE"), ("refuses", "CALLER_NOT_ALLOWED")])
+async def test_who_is_slow_or_refuses_is_asked_until_it_is_done_and_no_longer(
+    desk: Desk, holders: Played, monkeypatch: pytest.MonkeyPatch, trouble: str, cause: str
+) -> None:
+    for patience in ("PATIENCE", "LOOKING"):
+        monkeypatch.setattr(services.privacy.adapters.holders, patience, 0.2)
+    person, billing = await (await desk.person()).approved(), holders["billing"]
+    setattr(billing, trouble, True)
+    await person.deleted()
+    await person.answer("identity", "assets", "generation")
+    desk.clock.forward(timedelta(seconds=3))
+    await eventually(lambda: _tries(person, "billing", 1))
+    waiting = await person.holder("billing")
+    assert (waiting.state, waiting.cause) == (privacy_pb2.WAITING, cause)
+    await person.answer("billing")  # it says that it is done, and does not let anybody look
+    await eventually(lambda: _stands(person, "billing", privacy_pb2.ANSWERED))
+    looks = billing.looked
+    await desk.in_time(lambda: billing.looked > looks + 1)
+    waiting = await person.holder("billing")
+    assert (waiting.state, waiting.cause) == (privacy_pb2.ANSWERED, cause)
+    assert (await person.look()).state == privacy_pb2.ERASING
+    setattr(billing, trouble, False)
+    await desk.in_time(lambda: person._in(privacy_pb2.RECEIPT_SIGNED))
 
 
 async def _tries(person: Person, holder: str, tries: int) -> bool:

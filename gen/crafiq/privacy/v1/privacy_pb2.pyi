@@ -799,7 +799,7 @@ class PlannedFate(_message.Message):
     fate: _promises_pb2.Fate.ValueType
     """What becomes of it."""
     policy_text: _builtins.str
-    """The policy's sentence on it."""
+    """The policy's sentences on it; our own, which say so, where the policy has none."""
     ground: _builtins.str
     """Why it is kept; empty where it is not."""
     @_builtins.property
@@ -1007,7 +1007,7 @@ class HolderProgress(_message.Message):
     state: Global___HolderState.ValueType
     """Where it stands."""
     found_before: _builtins.int
-    """How many entries were found when the account was deleted."""
+    """How many entries were found when the account was deleted; 0 too of who was silent then."""
     left_now: _builtins.int
     """How many the last look found; absent before the first one."""
     tries: _builtins.int
