@@ -64,6 +64,7 @@ BAD_BODIES: dict[str, tuple[bytes, str]] = {
     "a form": (b"a=b&c=" + MARK.encode(), "application/x-www-form-urlencoded"),
     "XML": (b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>", "application/xml"),
 }
+AS_DOCUMENTED = "nothing but the document's example"
 FOREIGN = "another person's"
 ANSWERED = {
     ("assets.GetPublication", "name"): "What is public, everyone reads.",
@@ -103,7 +104,8 @@ class Bad:
 
     def requests(self) -> Iterator[Request]:
         """Those that must be refused first: of the others one may end the session."""
-        both = [*self._names(), *self._fields(), *self._queries(), *self._bodies(), *self._credentials()]
+        asks = self._request(AS_DOCUMENTED, must=None, body=self.form.body(self.form.good))
+        both = [asks, *self._names(), *self._fields(), *self._queries(), *self._bodies(), *self._credentials()]
         yield from sorted(both, key=lambda request: not request.must)
 
     def _mine(self) -> dict[str, str]:
@@ -117,7 +119,7 @@ class Bad:
 
     def _must(self, place: str, what: str, example: Any) -> bool | None:
         """Whether this value has to be refused or answered there; None if the proto's rules decide."""
-        if not _kind(example) or what not in {FOREIGN, *BAD_NAMES}:
+        if not kind_of(example) or what not in {FOREIGN, *BAD_NAMES}:
             return None
         # What the path names already: a body may not say anything else.
         if place not in self.form.variables and (self.form.rpc.label, place) in ANSWERED:
@@ -163,7 +165,7 @@ class Bad:
     def _bad_values(self, own: FieldDescriptor, example: Any) -> Iterator[tuple[str, Any]]:
         if own.type == own.TYPE_STRING:
             yield from BAD_TEXTS.items()
-            if kind := _kind(example):
+            if kind := kind_of(example):
                 yield FOREIGN, f"{kind}/{self.things.theirs[kind]}"
                 yield from ((what, f"{kind}/{name}") for what, name in BAD_NAMES.items())
         elif own.cpp_type in NUMBERS:
@@ -214,7 +216,7 @@ class Bad:
             yield self._request(f"as {credential[:20]!r}", must=True, body=body, authorization=credential)
 
 
-def _kind(example: Any) -> str:
+def kind_of(example: Any) -> str:
     """The collection of the name that an example is, or is a list of; empty if it is none."""
     one = example[0] if isinstance(example, list) and example else example
     return one.partition("/")[0] if isinstance(one, str) and NAME.match(one) else ""

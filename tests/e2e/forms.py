@@ -127,6 +127,14 @@ def forms() -> dict[str, Form]:
     }
 
 
+@cache
+def unbound() -> dict[str, tuple[Rpc, Json]]:
+    """The RPCs that people call by gRPC-Web alone, by label, each with a request that keeps all rules."""
+    files = parse((ROOT / "gen" / "crafiq.binpb").read_bytes())
+    examples = Examples(Types.of(files))
+    return {rpc.label: (rpc, _good(examples, rpc)) for rpc in outside(files) if not rpc.bindings}
+
+
 def _form(rpc: Rpc, binding: Binding, examples: Examples) -> Form:
     form = Form(rpc, binding, _good(examples, rpc))
     good = form.good

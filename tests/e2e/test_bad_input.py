@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bad_requests import ANSWERED, Bad, Things
+from cli import grpc_web
+from tests.e2e.bad_frames import bad_frames
+from tests.e2e.bad_requests import ANSWERED, AS_DOCUMENTED, Bad, Things
 from tests.e2e.conftest import Person, new_person
-from tests.e2e.forms import Form, Request, forms
-from tests.e2e.refusals import Answer, fault_of
+from tests.e2e.forms import Form, Request, forms, unbound
+from tests.e2e.refusals import INSIDE, Answer, fault_of
 from tests.e2e.scene import SHORT_LISTS, Scene, scene_of
 from tests.running import Running
 
@@ -29,6 +31,9 @@ ENDS = {"assets.AnonymisePublication"}
 PUBLIC = {"publications"}
 # An answer that says no to the request, not to who asks.
 REFUSED = {400, 404, 409, 412, 413, 414, 415, 422, 431}
+
+# INVALID_ARGUMENT, NOT_FOUND, RESOURCE_EXHAUSTED, UNAUTHENTICATED.
+CALLERS_FAULT = {"3", "5", "8", "16"}
 
 pytestmark = [pytest.mark.promise("3-operate", "8-no-guarantee"), pytest.mark.timeout(120)]
 
@@ -49,10 +54,13 @@ async def _belongings(person: Person) -> Any:
     ]
 
 
+def _things(scene: Scene) -> Things:
+    return Things(scene.mine.things, scene.theirs.things, scene.mine.tokens, scene.theirs.tokens)
+
+
 async def _caller(form: Form, scene: Scene) -> tuple[Person, Things]:
     """Who calls, and what there is of theirs to call about."""
-    mine, theirs = scene.mine, scene.theirs
-    things = Things(mine.things, theirs.things, mine.tokens, theirs.tokens)
+    mine, things = scene.mine, _things(scene)
     if form.rpc.purpose in FOR_ONESELF and not form.rpc.public:
         person = await new_person(scene.platform, scene.http)
         session = (await person.api.get("/v1/sessions"))["sessions"][0]
@@ -69,6 +77,9 @@ def _fault(form: Form, request: Request, answer: Answer, theirs: set[str]) -> st
     if not fault and request.must:
         expected = REFUSED | ({401, 429} if form.rpc.public or request.what.startswith("as ") else set())
         fault = "" if answer.status in expected else f"was not refused: {answer.body[:200]!r}"
+    if not fault and request.what == AS_DOCUMENTED and refused and answer.reason == "REQUEST_INVALID":
+        # Were it so, all others might be refused for the same reason.
+        fault = f"does not reach the service: {answer.body[:200]!r}"
     if not fault and request.must is False:
         fault = f"was refused: {answer.body[:200]!r}" if refused else ""
     if not fault and not refused:
@@ -99,9 +110,35 @@ async def test_whatever_is_asked_the_answer_is_sound(scene: Scene, call: str) ->
     assert await scene.person.balance() == scene.balance
 
 
+@pytest.mark.parametrize("call", unbound())
+async def test_whatever_is_asked_by_grpc_web_alone_is_refused(scene: Scene, call: str) -> None:
+    """An answer is refused by HTTP's status, or by one of gRPC's that does not say it was our fault."""
+    rpc, good = unbound()[call]
+    url, things = f"{scene.platform.gateway}{rpc.grpc_path}", _things(scene)
+    signed_in = {"authorization": f"Bearer {scene.person.access_token}"}
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def fault(what: str, content: bytes, headers: dict[str, str]) -> str:
+        async with turns:
+            answer = await grpc_web.sent(scene.http, url, content, headers)
+        told = answer.trailers.get("grpc-status", "")
+        sound = answer.status in REFUSED | {401} or (answer.status == 200 and told in CALLERS_FAULT)
+        shows = INSIDE.search(answer.trailers.get("grpc-message", ""))
+        return "" if sound and not shows and not answer.messages else f"{what!r} answers {answer}"
+
+    bad = list(bad_frames(rpc, good, things))
+    assert len(bad) > 20
+    faults = [
+        *await asyncio.gather(*(fault(what, content, signed_in) for what, content in bad)),
+        await fault("nobody", bad[0][1], {}),
+    ]
+    assert not [*filter(None, faults)], "\n".join(filter(None, faults))
+
+
 def test_every_call_is_among_them(scene: Scene) -> None:
     assert len(forms()) > 20
-    things = Things(scene.mine.things, scene.theirs.things, scene.mine.tokens, scene.theirs.tokens)
+    assert "generation.StreamGeneration" in unbound()
+    things = _things(scene)
     answered = set()
     for name, form in forms().items():
         assert not form.breaks_a_rule(form.named(form.good, things.mine)), f"The example of {name} breaks a rule of its proto."
