@@ -12,6 +12,14 @@ from tests.e2e.forms import Json
 from tools.gateway.surface import Rpc
 
 COMPRESSED = 1
+UNFINISHED = {"no bytes", "JSON", "half a frame"}
+"""gRPC's server waits for the rest, although the request has ended; the gateway ends it."""
+OTHERWISE = {
+    "a frame that is longer than it says": ("0", "What follows the message is passed over."),
+    "two messages": ("0", "What follows the message is passed over."),
+    "compressed, as it says": ("13", "What gRPC's specification asks for where no encoding is named."),
+}
+"""Another gRPC status than one of a refusal, and why."""
 
 
 def bad_frames(rpc: Rpc, good: Json, things: Things) -> Iterator[tuple[str, bytes]]:

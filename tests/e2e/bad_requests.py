@@ -105,7 +105,14 @@ class Bad:
     def requests(self) -> Iterator[Request]:
         """Those that must be refused first: of the others one may end the session."""
         asks = self._request(AS_DOCUMENTED, must=None, body=self.form.body(self.form.good))
-        both = [asks, *self._names(), *self._fields(), *self._queries(), *self._bodies(), *self._credentials()]
+        both = [
+            asks,
+            *self._names(),
+            *self._fields(),
+            *self._queries(),
+            *self._bodies(),
+            *self._credentials(),
+        ]
         yield from sorted(both, key=lambda request: not request.must)
 
     def _mine(self) -> dict[str, str]:

@@ -62,7 +62,7 @@ class Scene:
 @asynccontextmanager
 async def scene_of(platform: Running) -> AsyncIterator[Scene]:
     """The scene, once nothing moves in it any more."""
-    timeout = aiohttp.ClientTimeout(total=30)
+    timeout = aiohttp.ClientTimeout(total=100)
     async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as http:
         person, other = await asyncio.gather(*(new_person(platform, http) for _ in range(2)))
         made = await asyncio.gather(*(_belongings(platform, http, each) for each in (person, other)))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cli import grpc_web
-from tests.e2e.bad_frames import bad_frames
+from tests.e2e.bad_frames import OTHERWISE, UNFINISHED, bad_frames
 from tests.e2e.bad_requests import ANSWERED, AS_DOCUMENTED, Bad, Things
 from tests.e2e.conftest import Person, new_person
 from tests.e2e.forms import Form, Request, forms, unbound
@@ -23,6 +23,8 @@ from tests.e2e.scene import SHORT_LISTS, Scene, scene_of
 from tests.running import Running
 
 AT_ONCE = 8
+SILENT = 504  # told by the gateway, after a minute without a sound
+PATIENCE = 20, 90  # seconds; for what is not finished
 # Calls for these end sessions and count attempts, so each gets somebody of its own.
 FOR_ONESELF = {"AUTHENTICATION", "SECURITY"}
 # Calls that end what they are about, besides DELETE.
@@ -49,7 +51,10 @@ async def _belongings(person: Person) -> Any:
         await person.balance(),
         [(a["name"], a["sha256"]) for a in (await person.api.get("/v1/assets"))["assets"]],
         [(g["name"], g["state"]) for g in (await person.api.get("/v1/generations"))["generations"]],
-        [(p["name"], p["likes"]) for p in (await person.api.get("/v1/publications?mine=true"))["publications"]],
+        [
+            (p["name"], p["likes"])
+            for p in (await person.api.get("/v1/publications?mine=true"))["publications"]
+        ],
         [(p["name"], p["etag"]) for p in (await person.api.get("/v1/packs"))["packs"]],
     ]
 
@@ -112,27 +117,43 @@ async def test_whatever_is_asked_the_answer_is_sound(scene: Scene, call: str) ->
 
 @pytest.mark.parametrize("call", unbound())
 async def test_whatever_is_asked_by_grpc_web_alone_is_refused(scene: Scene, call: str) -> None:
-    """An answer is refused by HTTP's status, or by one of gRPC's that does not say it was our fault."""
-    rpc, good = unbound()[call]
-    url, things = f"{scene.platform.gateway}{rpc.grpc_path}", _things(scene)
-    signed_in = {"authorization": f"Bearer {scene.person.access_token}"}
-    turns = asyncio.Semaphore(AT_ONCE)
-
-    async def fault(what: str, content: bytes, headers: dict[str, str]) -> str:
-        async with turns:
-            answer = await grpc_web.sent(scene.http, url, content, headers)
-        told = answer.trailers.get("grpc-status", "")
-        sound = answer.status in REFUSED | {401} or (answer.status == 200 and told in CALLERS_FAULT)
-        shows = INSIDE.search(answer.trailers.get("grpc-message", ""))
-        return "" if sound and not shows and not answer.messages else f"{what!r} answers {answer}"
-
-    bad = list(bad_frames(rpc, good, things))
-    assert len(bad) > 20
+    bad = dict(bad_frames(*unbound()[call], _things(scene)))
+    assert len(bad.keys() - UNFINISHED) > 20
     faults = [
-        *await asyncio.gather(*(fault(what, content, signed_in) for what, content in bad)),
-        await fault("nobody", bad[0][1], {}),
+        *await asyncio.gather(
+            *(_fault_of_frame(scene, call, what, bad[what]) for what in bad.keys() - UNFINISHED)
+        ),
+        await _fault_of_frame(scene, call, "an empty frame", bad["an empty frame"], authorization=""),
     ]
     assert not [*filter(None, faults)], "\n".join(filter(None, faults))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", unbound())
+async def test_whoever_does_not_finish_a_message_is_not_waited_for_much_longer_than_a_minute(
+    scene: Scene, call: str
+) -> None:
+    bad = dict(bad_frames(*unbound()[call], _things(scene)))
+    faults = await asyncio.gather(*(_fault_of_frame(scene, call, what, bad[what]) for what in UNFINISHED))
+    assert not [*filter(None, faults)], "\n".join(filter(None, faults))
+
+
+async def _fault_of_frame(scene: Scene, call: str, what: str, content: bytes, **headers: str) -> str:
+    """Refused by HTTP's status, or by one of gRPC's that does not say it was our fault."""
+    url = f"{scene.platform.gateway}{unbound()[call][0].grpc_path}"
+    headers = {"authorization": f"Bearer {scene.person.access_token}", **headers}
+    try:
+        async with asyncio.timeout(PATIENCE[what in UNFINISHED]):
+            answer = await grpc_web.sent(scene.http, url, content, headers)
+    except TimeoutError:
+        return f"{what!r} is not answered"
+    if what in UNFINISHED:
+        return "" if answer.status == SILENT else f"{what!r} answers {answer}"
+    told = answer.trailers.get("grpc-status", "")
+    sound = answer.status in REFUSED | {401} or (answer.status == 200 and told in CALLERS_FAULT)
+    sound |= what in OTHERWISE and told == OTHERWISE[what][0]
+    shows = INSIDE.search(answer.trailers.get("grpc-message", ""))
+    return "" if sound and not shows else f"{what!r} answers {answer}"
 
 
 def test_every_call_is_among_them(scene: Scene) -> None:
@@ -141,7 +162,9 @@ def test_every_call_is_among_them(scene: Scene) -> None:
     things = _things(scene)
     answered = set()
     for name, form in forms().items():
-        assert not form.breaks_a_rule(form.named(form.good, things.mine)), f"The example of {name} breaks a rule of its proto."
+        assert not form.breaks_a_rule(form.named(form.good, things.mine)), (
+            f"The example of {name} breaks a rule of its proto."
+        )
         requests = list(Bad(form, things).requests())
         assert len([r for r in requests if r.must]) >= 1, name
         places = {r.what.rpartition(":")[0] for r in requests if r.must is False}
