@@ -16,7 +16,7 @@ MAX_MESSAGE = 4 * 1024 * 1024  # bytes; a request is in memory before anything c
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.max_send_message_length", MAX_MESSAGE),
-    # All that the gateway lets through (32 KiB, and 32 bytes a header as gRPC counts): it refuses more in our words.
+    # More than the gateway lets through (32 KiB), which refuses the rest in our words; gRPC counts more.
     ("grpc.max_metadata_size", 48 * 1024),
     ("grpc.absolute_max_metadata_size", 64 * 1024),
     ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a second server

@@ -73,7 +73,7 @@ ANSWERED = {
     ("assets.RemoveAssets", "assets"): "What is not in a pack is no error, whosever it is.",
     ("assets.UpdateAsset", "asset.publication"): "What only the service says is passed over (AIP-203).",
     ("billing.ListEntries", "generation"): "A filter: among the caller's own entries none is of it.",
-    ("identity.UpdateAccount", "account.name"): "The token names the account; what the body says is passed over.",
+    ("identity.UpdateAccount", "account.name"): "The token names the account; the body's is passed over.",
 }  # fmt: skip
 """Where another person's name is answered, and why: by the RPC and the field."""
 # Half an object in front, should the type alone be no reason to refuse.
