@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cli import grpc_web
+from cli.grpc_web import sent
 from tests.e2e.bad_frames import OTHERWISE, UNFINISHED, bad_frames
 from tests.e2e.bad_requests import ANSWERED, AS_DOCUMENTED, Bad, Things
 from tests.e2e.conftest import Person, new_person
@@ -144,7 +144,7 @@ async def _fault_of_frame(scene: Scene, call: str, what: str, content: bytes, **
     headers = {"authorization": f"Bearer {scene.person.access_token}", **headers}
     try:
         async with asyncio.timeout(PATIENCE[what in UNFINISHED]):
-            answer = await grpc_web.sent(scene.http, url, content, headers)
+            answer = await sent(scene.http, url, content, headers)
     except TimeoutError:
         return f"{what!r} is not answered"
     if what in UNFINISHED:

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from crafiq.options.v1 import options_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from cli.api import ApiRefused, Json
@@ -60,7 +61,10 @@ class Asker:
                 f"again{secrets.token_hex(4)}",
                 f"{secrets.token_hex(6)}@example.com",
             )
-        return {field: used(value) if isinstance(value, str) else value for field, value in wish.items()}
+        for (field,), own in form.in_body():
+            if own.GetOptions().Extensions[options_pb2.personal]:
+                used(wish.get(field, ""))
+        return wish
 
     async def answer(self, form: Form, wish: Json) -> Any:
         """What stays the same however often it is asked: the name of what was made, or else all of it."""
