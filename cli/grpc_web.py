@@ -25,9 +25,19 @@ async def call(
     http: aiohttp.ClientSession, path: str, request: Any, headers: dict[str, str] | None = None
 ) -> Answer:
     """One call of `path`, "/crafiq.assets.v1.AssetsService/GetAsset"; a stream is read to its end."""
-    body = request.SerializeToString()
-    framed = struct.pack(">BI", 0, len(body)) + body
-    async with http.post(path, data=framed, headers={**HEADERS, **(headers or {})}) as answer:
+    return await sent(http, path, framed(request.SerializeToString()), headers)
+
+
+def framed(body: bytes, flags: int = 0) -> bytes:
+    """A message with its frame."""
+    return struct.pack(">BI", flags, len(body)) + body
+
+
+async def sent(
+    http: aiohttp.ClientSession, path: str, content: bytes, headers: dict[str, str] | None = None
+) -> Answer:
+    """The answer to a body that may be no frame at all."""
+    async with http.post(path, data=content, headers={**HEADERS, **(headers or {})}) as answer:
         messages, trailers = _frames(await answer.read()) if answer.status == 200 else ([], {})
         # An answer without a message has its trailers among the headers.
         known = {k.lower(): v for k, v in answer.headers.items() if k.lower().startswith("grpc-")}

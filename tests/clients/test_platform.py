@@ -50,6 +50,10 @@ async def test_connect_web_orders_watches_and_reads(platform: Running, join: Joi
     name = {"name": ordered["messages"][0]["name"]}
     watched = await node.call(platform.gateway, f"{GENERATION}/WatchGeneration", name, headers=headers)
     assert watched["fault"] is None
+    streamed = await node.call(platform.gateway, f"{GENERATION}/StreamGeneration", name, headers=headers)
+    assert streamed["fault"] is None
+    assert [message["name"] for message in streamed["messages"]] == [name["name"]] * len(streamed["messages"])
+    assert streamed["messages"][-1]["state"] == "SUCCEEDED"
     done = await node.call(platform.gateway, f"{GENERATION}/GetGeneration", name, headers=headers)
     assert done["messages"][0]["state"] == "SUCCEEDED"
     assert len(done["messages"][0]["outputAssets"]) == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from tests.e2e.forms import NAME, Form, Json, Request, changed, in_url
+from tests.e2e.forms import NAME, Form, Json, Request, at, changed, in_url
 from tests.e2e.personal import used
 
 # In every text that is made up here: no log may have it.
@@ -62,6 +62,18 @@ BAD_BODIES: dict[str, tuple[bytes, str]] = {
     "a form": (b"a=b&c=" + MARK.encode(), "application/x-www-form-urlencoded"),
     "XML": (b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>", "application/xml"),
 }
+AS_DOCUMENTED = "nothing but the document's example"
+FOREIGN = "another person's"
+ANSWERED = {
+    ("assets.GetPublication", "name"): "What is public, everyone reads.",
+    ("assets.LikePublication", "name"): "What is public, everyone may like.",
+    ("assets.UnlikePublication", "name"): "A like that was never given is taken back by changing nothing.",
+    ("assets.RemoveAssets", "assets"): "What is not in a pack is no error, whosever it is.",
+    ("assets.UpdateAsset", "asset.publication"): "What only the service says is passed over (AIP-203).",
+    ("billing.ListEntries", "generation"): "A filter: among the caller's own entries none is of it.",
+    ("identity.UpdateAccount", "account.name"): "The token names the account; the body's is passed over.",
+}  # fmt: skip
+"""Where another person's name is answered, and why: by the RPC and the field."""
 # Half an object in front, should the type alone be no reason to refuse.
 BAD_TYPES = ("text/plain", "multipart/form-data; boundary=x", "application/\u00ff", "x" * 2000)
 BAD_CREDENTIALS = (
@@ -90,30 +102,53 @@ class Bad:
 
     def requests(self) -> Iterator[Request]:
         """Those that must be refused first: of the others one may end the session."""
-        both = [*self._names(), *self._fields(), *self._queries(), *self._bodies(), *self._credentials()]
+        asks = self._request(AS_DOCUMENTED, must=None, body=self.form.body(self.form.good))
+        both = [
+            asks,
+            *self._names(),
+            *self._fields(),
+            *self._queries(),
+            *self._bodies(),
+            *self._credentials(),
+        ]
         yield from sorted(both, key=lambda request: not request.must)
 
     def _mine(self) -> dict[str, str]:
         return {name: self.things.mine[kind] for name, kind in self.form.variables.items()}
 
-    def _request(self, what: str, *, must: bool, body: Any = None, query: Any = None, **more: Any) -> Request:
+    def _request(
+        self, what: str, *, must: bool | None, body: Any = None, query: Any = None, **more: Any
+    ) -> Request:
         method, path = self.form.binding.method, self.form.path(more.pop("names", self._mine()), query)
         return Request(what, method, path, body, {"content-type": "application/json", **more}, must)
+
+    def _must(self, place: str, what: str, example: Any) -> bool | None:
+        """Whether this value has to be refused or answered there; None if the proto's rules decide."""
+        if not kind_of(example) or what not in {FOREIGN, *BAD_NAMES}:
+            return None
+        # What the path names already: a body may not say anything else.
+        if place not in self.form.variables and (self.form.rpc.label, place) in ANSWERED:
+            return False if what == FOREIGN else None
+        return True
 
     def _saying(self, what: str, values: Json, *, must: bool | None = None) -> Request:
         if "requestId" in values and not what.startswith("requestId"):
             values = {**values, "requestId": str(uuid.uuid4())}
-        named = {name: f"{kind}/{self.things.mine[kind]}" for name, kind in self.form.variables.items()}
-        broken = self.form.breaks_a_rule({**values, **named}) if must is None else must
+        broken = self._broken(values) or None if must is None else must
         return self._request(what, must=broken, body=self.form.body(values))
+
+    def _broken(self, values: Json) -> bool:
+        """Whether a rule of the proto is broken though the path names something good."""
+        return self.form.breaks_a_rule(self.form.named(values, self.things.mine))
 
     def _names(self) -> Iterator[Request]:
         good = self.form.body(self.form.good)
         for variable, kind in self.form.variables.items():
-            others = {"another person's": self.things.theirs[kind], **BAD_NAMES}
+            others = {FOREIGN: self.things.theirs[kind], **BAD_NAMES}
             for what, name in others.items():
                 names = {**self._mine(), variable: name}
-                yield self._request(f"{variable}: {what}", must=True, names=names, body=good)
+                open_to_all = what == FOREIGN and (self.form.rpc.label, variable) in ANSWERED
+                yield self._request(f"{variable}: {what}", must=not open_to_all, names=names, body=good)
 
     def _fields(self) -> Iterator[Request]:
         good = self.form.good
@@ -125,19 +160,18 @@ class Bad:
             wrong: Any = {MARK: 1} if own.message_type is None and not own.is_repeated else MARK
             yield self._saying(f"{what}: wrong type", changed(good, place, wrong), must=True)
             without = changed(good, place, ...)
-            if self.form.breaks_a_rule(without):
+            if what not in self.form.variables and self._broken(without):
                 yield self._saying(f"{what}: missing", without)
-            for kind, value in self._bad_values(own, good.get(place[0]) if len(place) == 1 else None):
+            example = at(self.form.named(good, self.things.mine), place)
+            for kind, value in self._bad_values(own, example):
                 values = changed(good, place, [value] if own.is_repeated else value)
-                yield self._saying(f"{what}: {kind}", values)
+                yield self._saying(f"{what}: {kind}", values, must=self._must(what, kind, example))
 
     def _bad_values(self, own: FieldDescriptor, example: Any) -> Iterator[tuple[str, Any]]:
         if own.type == own.TYPE_STRING:
             yield from BAD_TEXTS.items()
-            one = example[0] if isinstance(example, list) and example else example
-            if isinstance(one, str) and NAME.match(one):
-                kind = one.partition("/")[0]
-                yield "another person's", f"{kind}/{self.things.theirs[kind]}"
+            if kind := kind_of(example):
+                yield FOREIGN, f"{kind}/{self.things.theirs[kind]}"
                 yield from ((what, f"{kind}/{name}") for what, name in BAD_NAMES.items())
         elif own.cpp_type in NUMBERS:
             yield from BAD_NUMBERS.items()
@@ -150,7 +184,9 @@ class Bad:
         for own in self.form.in_query():
             for what, value in self._bad_parameters(own):
                 values = {**self.form.good, own.json_name: value}
-                must = self.form.breaks_a_rule(values) or (own.name == "page_token" and bool(value))
+                must = self._must(own.json_name, what, self.form.good.get(own.json_name))
+                if must is None:
+                    must = self._broken(values) or (own.name == "page_token" and bool(value)) or None
                 raw = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
                 query = {own.json_name: raw}
                 yield self._request(f"{own.json_name}: {what}", must=must, query=query, body=body)
@@ -161,7 +197,7 @@ class Bad:
             yield from ((f"of {label}", token) for label, token in lists.items())
             if self.form.rpc.label in self.things.foreign and not self.form.rpc.public:
                 token = self.things.foreign[self.form.rpc.label]
-                yield from {"another person's": token, "forged": token[:-2] + "AA" + MARK[:1]}.items()
+                yield from {FOREIGN: token, "forged": token[:-2] + "AA" + MARK[:1]}.items()
         yield from self._bad_values(own, self.form.good.get(own.json_name))
         if own.message_type is not None:
             masks = {"no such field": "nosuch", "up and away": "../x", "a name": "name", "all": "*"}
@@ -183,3 +219,9 @@ class Bad:
         body = self.form.body(self.form.good)
         for credential in BAD_CREDENTIALS:
             yield self._request(f"as {credential[:20]!r}", must=True, body=body, authorization=credential)
+
+
+def kind_of(example: Any) -> str:
+    """The collection of the name that an example is, or is a list of; empty if it is none."""
+    one = example[0] if isinstance(example, list) and example else example
+    return one.partition("/")[0] if isinstance(one, str) and NAME.match(one) else ""

@@ -16,13 +16,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from cli.api import Api, Json
+from cli.api import Api, ApiRefused, Json
 from cli.demo import example
 from tests.e2e.personal import used
 from tests.running import Running
 
 ROOT = Path(__file__).resolve().parents[2]
 
+PATIENCE, RETRY_SECONDS = 30.0, 0.2
+"""How long a busy machine is waited for: for a mail, and for a service that says to ask again."""
 LAST = "test_no_log_trace_or_event_holds_a_personal_value_of_the_whole_suite"
 
 
@@ -103,7 +105,7 @@ async def mails_to(http: aiohttp.ClientSession, inbox: str, email: str) -> list[
 
 async def first_mail(http: aiohttp.ClientSession, inbox: str, email: str, *, after: int = 0) -> Json:
     """The mail to this address, once it has arrived; `after` skips that many."""
-    until = monotonic() + 15
+    until = monotonic() + PATIENCE
     while monotonic() < until:
         messages = await mails_to(http, inbox, email)
         if len(messages) > after:
@@ -133,7 +135,19 @@ async def sign_up(api: Api, email: str, password: str, **more: Any) -> Json:
         "requestId": str(uuid.uuid4()),
         **more,
     }
-    return await api.post("/v1/accounts", **body)
+    return await patiently(lambda: api.post("/v1/accounts", **body))
+
+
+async def patiently(ask: Callable[[], Awaitable[Json]]) -> Json:
+    """The answer, asked for again while it says that a service is away for the moment; raises ApiRefused."""
+    until = monotonic() + PATIENCE
+    while True:
+        try:
+            return await ask()
+        except ApiRefused as refused:
+            if refused.status != 503 or not refused.again or monotonic() > until:
+                raise
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 async def new_person(platform: Running, http: aiohttp.ClientSession, **more: Any) -> Person:

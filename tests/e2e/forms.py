@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,19 +31,21 @@ _validator = Validator()
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent. must: it has to be refused; otherwise it only may not break anything."""
+    """What is sent. must: it has to be refused, or answered (False); None: it only may not break anything."""
 
     what: str
     method: str
     path: str
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    must: bool = True
+    must: bool | None = True
 
 
 @dataclass(frozen=True)
 class Form:
-    """One HTTP rule of one RPC, with a request that keeps all rules of the proto."""
+    """One HTTP rule of one RPC. good: a request that keeps all rules of the proto, but for what the path
+    names, which is not in it: a body that says it too has to say the same, or the gateway refuses it.
+    """
 
     rpc: Rpc
     binding: Binding
@@ -61,15 +63,19 @@ class Form:
         return {name: pattern.removesuffix("/*") for name, pattern in found}
 
     def in_body(self) -> Iterator[tuple[tuple[str, ...], FieldDescriptor]]:
-        """Each field that a body carries, with its place in the request."""
+        """Each field that a body may carry, with its place in the request; what the path names too."""
         body = self.binding.body
         if body == "*":
-            yield from (
-                ((own.json_name,), own) for own in self.message.fields if own.name not in self.variables
-            )
+            yield from (((own.json_name,), own) for own in self.message.fields)
         elif body:
             inner = self.message.fields_by_name[body].message_type
             yield from (((self.json_name(body), own.json_name), own) for own in inner.fields)
+
+    def named(self, values: Json, names: Mapping[str, str]) -> Json:
+        """The request as the service gets it: with the things that the path names, by their last segments."""
+        for variable, kind in self.variables.items():
+            values = changed(values, tuple(variable.split(".")), f"{kind}/{names[kind]}")
+        return values
 
     def in_query(self) -> Iterator[FieldDescriptor]:
         """Each field that a query carries."""
@@ -115,13 +121,26 @@ def forms() -> dict[str, Form]:
     # Importing them is what fills the pool.
     assert list(methods())
     return {
-        f"{rpc.label} {binding.method} {binding.template.text}": Form(rpc, binding, good(rpc.request))
+        f"{rpc.label} {binding.method} {binding.template.text}": _form(rpc, binding)
         for rpc in outside(_files())
         for binding in rpc.bindings
     }
 
 
 @cache
+def unbound() -> dict[str, tuple[Rpc, Json]]:
+    """The RPCs that people call by gRPC-Web alone, by label, each with a request that keeps all rules."""
+    return {rpc.label: (rpc, good(rpc.request)) for rpc in outside(_files()) if not rpc.bindings}
+
+
+def _form(rpc: Rpc, binding: Binding) -> Form:
+    form = Form(rpc, binding, good(rpc.request))
+    values = form.good
+    for variable in form.variables:
+        values = changed(values, tuple(variable.split(".")), ...)
+    return replace(form, good=values)
+
+
 def _files() -> FileDescriptorSet:
     return parse((ROOT / "gen" / "crafiq.binpb").read_bytes())
 
@@ -163,6 +182,12 @@ def changed(values: Json, place: tuple[str, ...], value: Any) -> Json:
     else:
         copy[head] = value
     return copy
+
+
+def at(values: Json, place: tuple[str, ...]) -> Any:
+    """What stands at a place of the request; None if nothing does."""
+    head, *tail = place
+    return at(values.get(head, {}), tuple(tail)) if tail else values.get(head)
 
 
 def in_url(text: str) -> str:

@@ -30,6 +30,13 @@ class Answer:
         return json.loads(self.body)
 
     @property
+    def again(self) -> bool:
+        """Whether it says that a service is away for the moment, and when to ask again."""
+        if self.status != 503 or "application/json" not in self.content_type:
+            return False
+        return any(detail["@type"] == RETRY for detail in self.json["details"])
+
+    @property
     def reason(self) -> str:
         """Of its ErrorInfo."""
         return next((str(d["reason"]) for d in self.json["details"] if d["@type"] == INFO), "")

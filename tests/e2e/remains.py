@@ -57,7 +57,7 @@ KEPT: dict[tuple[str, str], Kept] = {
     ("assets", "publication_renditions"): Kept(2),
     ("assets", "renderings"): Kept(1),
     ("assets", "likes"): Kept(1),
-    # What was granted, held and captured, in a book without an owner that has a date; and what the job came to.
+    # What was granted, held and captured, in a book of nobody that has a date; and what the job came to.
     ("billing", "closed_books"): Kept(1, "until", BOOKS),
     ("billing", "lots"): Kept(1, WITH_BOOK.format("lots"), BOOKS),
     ("billing", "holds"): Kept(1, WITH_BOOK.format("holds"), BOOKS),

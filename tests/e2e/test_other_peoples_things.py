@@ -22,7 +22,7 @@ from google.protobuf.message import Message
 from tests.e2e.conftest import Person, new_person
 from tests.e2e.forms import Json, changed, good, named
 from tests.e2e.matrix import REFUSED, Doors, access, methods
-from tests.e2e.things import settle
+from tests.e2e.scene import one_of_each
 from tests.running import Running
 
 USER = [(s, m) for s, m in methods() if access(m).audience == options_pb2.AUDIENCE_USER]
@@ -94,12 +94,9 @@ class Somebody:
 
 async def _somebody(platform: Running, http: aiohttp.ClientSession) -> Somebody:
     person = await new_person(platform, http)
-    things = await settle(person)
-    wish = {"confirm": True, "attribution": "NAMED", "requestId": str(uuid.uuid4())}
-    output = (await person.api.get("/v1/generations"))["generations"][0]["outputAssets"][0]
-    work = await person.api.post(f"/v1/{output}:publish", **wish)
-    made = dict(name.split("/") for name in (work["name"], person.account))
-    return Somebody(person, {**things, **made})
+    session = (await person.api.get("/v1/sessions"))["sessions"][0]
+    names = [*await one_of_each(person), session["name"], person.account]
+    return Somebody(person, dict(name.split("/") for name in names))
 
 
 @pytest.fixture(scope="module")

@@ -123,53 +123,6 @@ async def test_an_asset_is_published_once_however_often_it_is_asked_for(ada: Per
     assert public_keys(world) - before == {f"{own(answers[0].name)}/original"}
 
 
-@pytest.mark.promise("5-public-irreversible", "5-public-permanent")
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE publications SET account = gen_random_uuid() WHERE id = $1",
-        "UPDATE publications SET asset = gen_random_uuid() WHERE id = $1",
-        "UPDATE publications SET attribution = 'ANONYMOUS' WHERE id = $1",
-        "UPDATE publications SET id = gen_random_uuid() WHERE id = $1",
-        "UPDATE publications SET kind = 'IMAGE' WHERE id = $1",
-        "UPDATE publications SET content_type = 'text/html' WHERE id = $1",
-        "UPDATE publications SET size_bytes = 1 WHERE id = $1",
-        "UPDATE publications SET sha256 = 'x' WHERE id = $1",
-        "UPDATE publications SET width = 1 WHERE id = $1",
-        "UPDATE publications SET height = 1 WHERE id = $1",
-        "UPDATE publications SET published_on = published_on - 1 WHERE id = $1",
-        "UPDATE publications SET licence_version = 'x' WHERE id = $1",
-        "UPDATE publications SET licence_sha256 = 'x' WHERE id = $1",
-        "UPDATE publications SET training_eligible = NOT training_eligible WHERE id = $1",
-        "UPDATE publications SET attribution = NULL, asset = NULL, sha256 = 'x' WHERE id = $1",
-        "DELETE FROM publications WHERE id = $1",
-    ],
-)
-async def test_the_database_refuses_to_change_what_was_published(
-    ada: Person, world: World, change: str
-) -> None:
-    publication = await published(ada, (await ada.upload(makers.text(), "text/plain")).name)
-    with pytest.raises(asyncpg.RestrictViolationError, match="stays as it is"):
-        await world.sql(change, own(publication.name))
-
-
-@pytest.mark.promise("5-public-irreversible")
-async def test_the_database_refuses_to_forget_all_or_to_bring_anything_back(
-    ada: Person, world: World
-) -> None:
-    publication = await published(ada, (await ada.upload(makers.text(), "text/plain")).name)
-    with pytest.raises(asyncpg.RestrictViolationError):
-        await world.sql("TRUNCATE publications CASCADE")
-    await anonymised(ada, publication.name)
-    back = "UPDATE publications SET account = $2 WHERE id = $1"
-    with pytest.raises(asyncpg.RestrictViolationError):
-        await world.sql(back, own(publication.name), ada.id)
-    await world.sql("UPDATE publications SET taken_down = TRUE WHERE id = $1", own(publication.name))
-    with pytest.raises(asyncpg.RestrictViolationError):
-        await world.sql("UPDATE publications SET taken_down = FALSE WHERE id = $1", own(publication.name))
-    assert await refusal(shown(world, publication.name)) == "PUBLICATION_NOT_FOUND"
-
-
 @pytest.mark.promise("5-public-choice", "5-public-username")
 async def test_the_owner_chooses_whether_a_name_is_shown_and_may_let_go_at_any_time(
     ada: Person, bob: Person, world: World

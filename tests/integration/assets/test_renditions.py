@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import pytest
 from crafiq.assets.v1 import assets_pb2
 from PIL import Image
@@ -29,7 +28,7 @@ from tests.integration.assets.test_public_packs import opened, seen
 from tests.integration.assets.test_publishing import anonymised, own, public_keys, published, refusal, shown
 from tests.integration.assets.world import LIBRARY, PUBLIC, Person, World, header_for
 from tests.support import eventually
-from tests.unit.assets import makers
+from tests.unit.assets import makers, reels
 from tests.unit.assets.test_renderer import artists
 
 KINDS = ["poster", "thumbnail"]
@@ -167,6 +166,7 @@ async def test_every_kind_that_can_be_seen_is_drawn(ada: Person, artist: Artist)
         (makers.gif(), "image/gif", KINDS),
         (makers.wav(), "audio/wav", KINDS),
         (makers.glb(), "model/gltf-binary", KINDS),
+        (reels.film([reels.scene((64, 64))] * 5), "video/mp4", KINDS),
         ("日本語".encode(), "text/plain", []),
     ):
         asset = await ada.upload(content, content_type)
@@ -497,26 +497,6 @@ async def test_what_was_taken_down_is_not_drawn_any_more(ada: Person, world: Wor
     await world.sql("UPDATE renderings SET due = now() WHERE id = $1", number)
     assert await artist.draw_one()
     assert (await work_on(world, publication.name))["due"] is None
-
-
-@pytest.mark.promise("5-public-irreversible", "5-public-permanent")
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE publication_renditions SET width = 1 WHERE publication = $1",
-        "DELETE FROM publication_renditions WHERE publication = $1",
-        "TRUNCATE publication_renditions",
-    ],
-)
-async def test_the_database_refuses_to_change_public_renditions(
-    ada: Person, world: World, artist: Artist, change: str
-) -> None:
-    asset = await ada.upload(makers.text(), "text/plain")
-    assert await artist_with(world, Quick()).draw_one()
-    publication = await published(ada, asset.name)
-    values = [own(publication.name)] if "$1" in change else []
-    with pytest.raises(asyncpg.RestrictViolationError, match="stays as it is"):
-        await world.sql(change, *values)
 
 
 async def test_all_that_lies_under_an_abandoned_publication_is_removed(ada: Person, world: World) -> None:
