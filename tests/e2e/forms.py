@@ -141,6 +141,7 @@ def _form(rpc: Rpc, binding: Binding) -> Form:
     return replace(form, good=values)
 
 
+@cache
 def _files() -> FileDescriptorSet:
     return parse((ROOT / "gen" / "crafiq.binpb").read_bytes())
 
