@@ -21,7 +21,7 @@ from nats.aio.client import Client
 from deploy.local import seaweed
 from deploy.local.certs import client
 from deploy.local.infra import Infra
-from tests.processes import LOOPBACK, listening
+from tests.processes import listening
 from tests.support import eventually
 
 
@@ -179,4 +179,6 @@ async def test_secrets_are_their_owners_alone(infra: Infra) -> None:
 
 
 async def test_everything_listens_on_loopback(infra: Infra) -> None:
-    assert listening({process.pid for process in infra.fleet}) <= LOOPBACK
+    found = listening({process.pid for process in infra.fleet})
+    assert {(protocol, address) for protocol, address, _ in found} == {("tcp", "127.0.0.1")}
+    assert {port for _, _, port in found} == {infra.ports.chosen[name] for name in ("nats", *seaweed.PORTS)}
