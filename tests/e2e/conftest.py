@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 
 from cli.api import Api, Json
-from tests.e2e.personal import used
+from tests.personal import used
 from tests.running import Running
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ import pytest
 from cli.api import Api, ApiRefused, Json
 from cli.receipts import verified
 from tests.e2e.conftest import Join, Person, first_mail
-from tests.e2e.personal import used
+from tests.personal import used
 from tests.running import Running
 from tests.support import eventually
 

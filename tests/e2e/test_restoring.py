@@ -15,8 +15,8 @@ from cli.api import Api
 from deploy.local import binaries
 from deploy.local.infra import SERVICES
 from tests.e2e.conftest import ROOT, new_person
-from tests.e2e.personal import used
 from tests.e2e.test_deletion import KEPT, leave, places_of, receipt
+from tests.personal import used
 from tests.running import Running, started
 from tests.support import eventually
 
