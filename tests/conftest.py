@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from deploy.local.infra import Infra
 from deploy.local.settings import LauncherSettings
 from tests.outcomes import RESULTS, Outcomes
+from tests.personal import overheard
 from tests.running import platform, servers
 
 __all__ = ["infra", "platform"]
@@ -17,6 +19,14 @@ __all__ = ["infra", "platform"]
 def pytest_configure(config: pytest.Config) -> None:
     """What tests say of the promises is remembered for `make promises`."""
     config.pluginmanager.register(Outcomes(LauncherSettings().state / RESULTS))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What services say that tests run in this process; at the end nobody's values are in it."""
+    file = tmp_path_factory.mktemp("said") / "in-process.log"
+    with overheard(file):
+        yield file
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import TypeVar
 
+from chassis.telemetry import JsonLines
 from cli.search import Needles, Sought
 
 T = TypeVar("T", bound=str)
 # Shorter ones are found by chance: "ada" is in "metadata".
 SHORTEST = 8
+STAND_INS = {"mail.log"}
+"""The logger of other people's mail server, which tests play in their own process."""
 WRITTEN = ("logs", "traces")
 """The folders of a state folder in which processes write about themselves."""
 _used: dict[str, str] = {}
@@ -47,6 +53,35 @@ def found_in(files: Iterable[Path], values: Mapping[str, str] | Mapping[bytes, s
             for hit in needles.in_file(file, file.name)[1]
         }
     )
+
+
+def assert_discreet(files: Iterable[Path], values: Mapping[str, str] | None = None) -> None:
+    """Raises AssertionError if one of these, or else of all that were used, stands in a file."""
+    found = found_in(files, all_used() if values is None else values)
+    assert not found, "A personal value was written down:\n" + "\n".join(found)
+
+
+@contextmanager
+def overheard(file: Path, values: Mapping[str, str] | None = None) -> Iterator[None]:
+    """What is logged in this process goes into a file, as a service would write it; at the end, it is discreet."""
+    root = logging.getLogger()
+    handler, level = _Overhearing(file, encoding="utf-8"), root.level
+    handler.setFormatter(JsonLines())
+    handler.addFilter(lambda record: record.name not in STAND_INS)
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
+        handler.close()
+    assert_discreet([file], values)
+
+
+class _Overhearing(logging.FileHandler):
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(copy(record))  # others get it with its arguments as they were
 
 
 def _line(file: Path, at: int) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from pathlib import Path
 
 from deploy.local import seaweed
+from deploy.local.certs import client
 from deploy.local.infra import SERVICES
 
 RAW, TLS = "bytes", "TLS"
@@ -78,12 +80,12 @@ DOORS: dict[str, dict[str, str]] = {
 }
 
 
-def knock(port: int, how: str) -> str:
-    """What a door says to this knock."""
+def knock(port: int, how: str, shown: Path | None = None) -> str:
+    """What a door says to this knock; behind TLS the certificate in the folder `shown` is shown."""
     with socket.create_connection(("127.0.0.1", port), SECONDS) as door:
         try:
             if how == TLS:
-                return _behind_tls(door)
+                return _behind_tls(door, client(shown) if shown else _nobody())
             request = f"{how} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
             door.sendall(bytes(range(32)) + b"\r\n\r\n" if how == RAW else request)
             return _word(door.recv(4096))
@@ -93,19 +95,23 @@ def knock(port: int, how: str) -> str:
             return ""
 
 
-def _behind_tls(door: socket.socket) -> str:
+def _nobody() -> ssl.SSLContext:
     """Whoever believes any server and shows nothing."""
-    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
-    anybody.set_alpn_protocols(["h2", "http/1.1"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def _behind_tls(door: socket.socket, context: ssl.SSLContext) -> str:
+    context.set_alpn_protocols(["h2", "http/1.1"])
     door.settimeout(0.2)
     with contextlib.suppress(TimeoutError):
         door.recv(4096)  # NATS and mail say something first
     door.settimeout(SECONDS)
-    with anybody.wrap_socket(door) as through:
+    with context.wrap_socket(door, server_hostname="localhost") as through:
         # With TLS 1.3 a client believes that it is in before the server has missed its certificate.
         through.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        return _word(through.recv(4096)) or ""
+        return _word(through.recv(4096))
 
 
 def _word(said: bytes) -> str:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
+import secrets
 import signal
 import ssl
 from pathlib import Path
 
+import asyncpg
 import nats
 import pytest
 from nats.js.errors import NotFoundError
 
 from deploy.local.infra import SERVICES, Infra
 from tests.e2e.conftest import Join
-from tests.personal import all_used, found_in, used, written
-from tests.running import Running
+from tests.personal import all_used, assert_discreet, found_in, overheard, used, written
+from tests.running import Running, servers
 from tests.secret_values import secrets_of, told_to
 
 WRITES = ("gateway", "identity", "assets", "generation", "billing", "privacy", "postgres", "nats", "s3")
@@ -64,34 +67,52 @@ async def test_no_log_trace_or_event_holds_a_personal_value_of_the_whole_suite(
     assert any(path.suffix == ".jsonl" and path.stat().st_size for path in logs)
     assert len(all_used()) > 5
     assert found_in([*logs, events, told], all_used()) == []
-    secrets = secrets_of(platform.state)
-    assert len(secrets) > 40
+    ours = secrets_of(platform.state)
+    assert len(ours) > 40
     assert all(f"services.{name}" in told.read_text() for name in SERVICES)
-    assert found_in([*logs, events, told], _but_for_the_inbox(secrets)) == []
+    assert found_in([*logs, events, told], _but_for_the_inbox(ours)) == []
 
 
-def _but_for_the_inbox(secrets: dict[bytes, str]) -> dict[bytes, str]:
+def _but_for_the_inbox(ours: dict[bytes, str]) -> dict[bytes, str]:
     """The launcher prints the URL of development's mailbox, and whoever has it may read there."""
-    return {value: file for value, file in secrets.items() if not file.endswith("crafiq_inbox_token")}
+    return {value: file for value, file in ours.items() if not file.endswith("crafiq_inbox_token")}
 
 
 def test_what_is_looked_for_would_be_found(tmp_path: Path) -> None:
     (tmp_path / "some.log").write_text("{}\nsaid Zo\\u00eb Quill/feather here\n", encoding="utf-8")
-    looked_for = {"Zoë Quill/feather": "name", "nobody's words": "prompt"}
-    assert found_in(tmp_path.iterdir(), looked_for) == [
-        "name in some.log, line 2: said Zo\\u00eb Quill/feather here"
-    ]
+    with pytest.raises(AssertionError, match=r"name in some\.log, line 2: said Zo\\u00eb Quill"):
+        assert_discreet(tmp_path.iterdir(), {"Zoë Quill/feather": "name", "nobody's words": "prompt"})
+
+
+def test_what_a_service_logs_in_a_test_would_be_found(tmp_path: Path) -> None:
+    planted = f"planted-{secrets.token_hex(8)}"
+    with (
+        pytest.raises(AssertionError, match=r"prompt in said\.log, line 1: .*planted"),
+        overheard(tmp_path / "said.log", {planted: "prompt"}),
+    ):
+        logging.getLogger("crafiq.test").info("ordered %s", planted)
+
+
+@pytest.mark.slow
+async def test_what_servers_log_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = f"planted-{secrets.token_hex(8)}"
+    monkeypatch.setattr("tests.personal._used", {planted: "email"})
+    with pytest.raises(AssertionError, match=r"email in postgres\.log, line \d+: .*planted"):
+        async with servers() as infra:
+            connection = await asyncpg.connect(infra.postgres.admin_dsn)
+            await connection.execute(f"SET log_statement = 'all'; SELECT '{planted}'")
+            await connection.close()
 
 
 @pytest.mark.promise("8-secrets")
 async def test_a_secret_that_a_process_was_told_would_be_found(tmp_path: Path, infra: Infra) -> None:
-    secrets = secrets_of(infra.state.root)
+    ours = secrets_of(infra.state.root)
     for where, more in (("command", {}), ("environment", {"DSN": infra.postgres.dsn("billing")})):
         words = [infra.nats.admin_url] if where == "command" else []
         process = await asyncio.create_subprocess_exec("sh", "-c", "sleep 60; true", *words, env=more)
         try:
             told = told_to(process.pid, tmp_path / where)
-            (said, *_) = found_in([told], secrets)
+            (said, *_) = found_in([told], ours)
             assert said.startswith("secrets/nats/admin in" if words else "secrets/postgres/billing in")
         finally:
             os.kill(process.pid, signal.SIGKILL)
