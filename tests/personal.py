@@ -63,7 +63,7 @@ def assert_discreet(files: Iterable[Path], values: Mapping[str, str] | None = No
 
 @contextmanager
 def overheard(file: Path, values: Mapping[str, str] | None = None) -> Iterator[None]:
-    """What is logged in this process goes into a file, as a service would write it; at the end, it is discreet."""
+    """What is logged in this process goes into a file, as a service would write it, and is searched."""
     root = logging.getLogger()
     handler, level = _Overhearing(file, encoding="utf-8"), root.level
     handler.setFormatter(JsonLines())

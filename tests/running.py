@@ -60,7 +60,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def started(state: Path, *options: str, before: Sequence[str] = ()) -> Iterator[Running]:
     """A platform with its state in this folder, stopped when the block ends; more as for `launch`.
 
-    After that it is read through: raises AssertionError if a log or trace has a personal value that a test used.
+    Then its logs and traces are searched: AssertionError if one has a personal value that a test used.
     """
     ports = state / "ports.json"
     if not ports.exists():

@@ -97,11 +97,16 @@ def test_what_a_service_logs_in_a_test_would_be_found(tmp_path: Path) -> None:
 async def test_what_servers_log_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     planted = f"planted-{secrets.token_hex(8)}"
     monkeypatch.setattr("tests.personal._used", {planted: "email"})
-    with pytest.raises(AssertionError, match=r"email in postgres\.log, line \d+: .*planted"):
+
+    async def told() -> None:
         async with servers() as infra:
             connection = await asyncpg.connect(infra.postgres.admin_dsn)
-            await connection.execute(f"SET log_statement = 'all'; SELECT '{planted}'")
+            await connection.execute("SET log_statement = 'all'")
+            await connection.execute(f"SELECT '{planted}'")
             await connection.close()
+
+    with pytest.raises(AssertionError, match=r"email in postgres\.log, line \d+: .*planted"):
+        await told()
 
 
 @pytest.mark.promise("8-secrets")
