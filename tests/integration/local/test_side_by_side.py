@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -56,11 +57,14 @@ async def _connected(infra: Infra, tls: ssl.SSLContext) -> None:
     await connection.close()
 
 
-def test_certificates_are_kept_and_renewed_before_they_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", [Certificates.folder, Certificates.alone])
+def test_certificates_are_kept_and_renewed_before_they_end(
+    made: Callable[[Certificates, str], Path], tmp_path: Path
+) -> None:
     state, now = StateFolder(tmp_path), datetime.now(UTC)
-    first = (Certificates(state, now).folder("billing") / "tls.crt").read_bytes()
-    assert (Certificates(state, now).folder("billing") / "tls.crt").read_bytes() == first
-    later = Certificates(state, now + CERTIFICATE_LIVES - timedelta(days=20)).folder("billing")
+    first = (made(Certificates(state, now), "billing") / "tls.crt").read_bytes()
+    assert (made(Certificates(state, now), "billing") / "tls.crt").read_bytes() == first
+    later = made(Certificates(state, now + CERTIFICATE_LIVES - timedelta(days=20)), "billing")
     renewed = x509.load_pem_x509_certificate((later / "tls.crt").read_bytes())
     assert (later / "tls.crt").read_bytes() != first
     names = renewed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
