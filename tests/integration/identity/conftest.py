@@ -27,7 +27,7 @@ from services.privacy.adapters import ReceiptKeys
 from services.privacy.domain import Row as PrivacyRow
 from tests.integration.identity.people import Mailbox, People
 from tests.integration.in_process import ledger_of
-from tests.personal import assert_discreet
+from tests.personal import keep
 from tests.support import Announced, FakeClock, calling, free_port, running, signing_key
 
 
@@ -91,7 +91,7 @@ async def privacy(
 def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     file = tmp_path_factory.mktemp("traces") / "identity.jsonl"
     yield file
-    assert_discreet([file])
+    keep([file])
 
 
 @pytest.fixture(scope="session")
