@@ -13,7 +13,7 @@ from tests.e2e.doors import DOORS, TLS, knock
 from tests.processes import listening, listening_sockets, written_down
 from tests.running import Running
 
-pytestmark = [pytest.mark.promise("8-least-priv", "8-isolation")]
+pytestmark = [pytest.mark.promise("8-least-priv")]
 
 
 def _open(platform: Running) -> dict[str, int]:

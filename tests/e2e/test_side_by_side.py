@@ -67,7 +67,7 @@ async def _assert_nobody_is_known_in_both(http: aiohttp.ClientSession, here: Run
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.promise("8-isolation", "8-least-priv")
+@pytest.mark.promise("8-isolation")
 async def test_two_platforms_know_nothing_of_each_other(
     platform: Running, join: Join, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:

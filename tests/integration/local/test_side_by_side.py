@@ -18,6 +18,7 @@ from deploy.local.infra import Infra
 from deploy.local.state import StateError, StateFolder
 
 
+@pytest.mark.promise("8-isolation")
 async def test_two_sets_of_servers_run_side_by_side(infra: Infra, tmp_path: Path) -> None:
     """Whole platforms: tests/e2e/test_side_by_side.py."""
     async with Infra(tmp_path / "other") as other:
