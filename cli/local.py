@@ -21,7 +21,7 @@ from nats.errors import Error as NatsError
 from chassis.clock import Clock
 from chassis.db import Database
 from chassis.rpc.client import open_channel
-from deploy.local.certs import Certificates
+from deploy.local.certs import Certificates, client
 from deploy.local.state import StateFolder
 
 SECONDS = 5.0  # to connect
@@ -97,10 +97,7 @@ class Local:
 
     def tls(self, process: str) -> ssl.SSLContext:
         """What a TLS client needs that has the certificate of a process."""
-        folder = Certificates(self.state).folder(process)
-        context = ssl.create_default_context(cafile=folder / "ca.crt")
-        context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
-        return context
+        return client(Certificates(self.state).folder(process))
 
     @asynccontextmanager
     async def channel(self, service: str) -> AsyncIterator[grpc.aio.Channel]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from deploy.local.infra import Infra
 from deploy.local.settings import LauncherSettings
 from tests.outcomes import RESULTS, Outcomes
+from tests.personal import overheard
 from tests.running import platform, servers
 
 __all__ = ["infra", "platform"]
@@ -31,6 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = str(item.path.parent.relative_to(item.config.rootpath))
         item.add_marker(pytest.mark.xdist_group("platform" if folder in PLATFORMS else folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The logs and traces of the whole run: at its end no value is in them that a test used as a person's."""
+    with overheard(tmp_path_factory.mktemp("said")):
+        yield
 
 
 @pytest.fixture(scope="session")

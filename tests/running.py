@@ -21,6 +21,7 @@ import pytest
 
 from deploy.local.infra import Infra
 from deploy.local.ports import HIGHEST, LOWEST
+from tests.personal import keep, written
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = {
@@ -68,6 +69,7 @@ def started(state: Path, *options: str, before: Sequence[str] = ()) -> Iterator[
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(STOPPED_SECONDS)
+        keep(written(state))
 
 
 def launch(state: Path, *options: str, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
@@ -120,4 +122,5 @@ async def servers() -> AsyncIterator[Infra]:
             yield infra
             await infra.fleet.kill()
     finally:
+        keep(written(folder))
         shutil.rmtree(folder, ignore_errors=True)

@@ -27,6 +27,7 @@ from chassis.rpc.client import PeerChannel, open_channel
 from chassis.rpc.contract import messages
 from chassis.rpc.tokens import mint
 from chassis.service import Service
+from tests.personal import used
 
 T = TypeVar("T")
 
@@ -82,7 +83,9 @@ class Tokens:
     ) -> str:
         """A token for an account, signed now."""
         now = self._clock.now()
-        return mint(self.key, account, session or uuid4(), now=now, expires_at=now + lives, roles=roles)
+        token = mint(self.key, account, session or uuid4(), now=now, expires_at=now + lives, roles=roles)
+        used(token.rpartition(".")[2], "access token")
+        return token
 
     def metadata(self, account: UUID, **extra: str) -> tuple[tuple[str, str], ...]:
         """Request metadata of somebody who is signed in, as the gateway sends it."""

@@ -12,6 +12,7 @@ import aiohttp
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from deploy.local.certs import client
 from deploy.local.secret_files import SecretFiles
 from deploy.local.state import StateFolder
 
@@ -36,9 +37,10 @@ class ObjectStore:
 
     def __init__(self, state: StateFolder, http: aiohttp.ClientSession) -> None:
         ports = json.loads(state.ports.read_text(encoding="utf-8"))
-        self._url = {
-            name: f"http://127.0.0.1:{ports[f's3.{name}']}" for name in ("master", "volume", "filer")
-        }
+        # The volume server's own door has no lock, and tells what is no secret (ADR 0018).
+        schemes = {"master": "https", "volume": "http", "filer": "https"}
+        self._url = {name: f"{scheme}://127.0.0.1:{ports[f's3.{name}']}" for name, scheme in schemes.items()}
+        self._tls = client(state.folder("tls", "s3"))
         self._key = OctKey.import_key(SecretFiles(state).get("s3", "jwt_filer_signing"))
         self._http = http
 
@@ -65,12 +67,13 @@ class ObjectStore:
         claims = {"exp": int(time.time()) + SECONDS}
         token = jwt.encode({"alg": "HS256", "typ": "JWT"}, claims, self._key)
         url = f"{self._url['filer']}{LOG}?recursive=true&ignoreRecursiveError=true"
-        async with self._http.delete(url, headers={"Authorization": f"Bearer {token}"}) as answer:
+        headers = {"Authorization": f"Bearer {token}"}
+        async with self._http.delete(url, headers=headers, ssl=self._tls) as answer:
             if answer.status not in (204, 404):  # there is none in the first minute
                 answer.raise_for_status()
 
     async def _get(self, url: str) -> dict[str, Any]:
-        async with self._http.get(url) as answer:
+        async with self._http.get(url, ssl=self._tls) as answer:
             answer.raise_for_status()
             found: dict[str, Any] = await answer.json(content_type=None)
             return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -36,11 +37,18 @@ class Certificates:
     def folder(self, process: str) -> Path:
         """The `CRAFIQ_TLS_DIR` of a process; its certificate is made or renewed if it has to be."""
         folder = self._state.folder("tls", process)
+        if not self._still_good(folder, self._ca):
+            key = ec.generate_private_key(ec.SECP256R1())
+            _write(folder, key, self._issue(process, key, self._ca.subject, self._key), self._ca)
+        return folder
+
+    def alone(self, process: str) -> Path:
+        """The same, but its certificate signs itself: who trusts that alone lets nobody else in."""
+        folder = self._state.folder("tls", process)
         if not self._still_good(folder):
             key = ec.generate_private_key(ec.SECP256R1())
-            write_private(folder / "tls.key", _private(key))
-            write_private(folder / "tls.crt", self._issue(process, key).public_bytes(PEM).decode())
-            write_private(folder / "ca.crt", self._ca.public_bytes(PEM).decode())
+            made = self._issue(process, key, _name(process), key)
+            _write(folder, key, made, made)
         return folder
 
     def _authority(self) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
@@ -70,16 +78,24 @@ class Certificates:
         write_private(folder / "ca.crt", made.public_bytes(PEM).decode())
         return key, made
 
-    def _still_good(self, folder: Path) -> bool:
+    def _still_good(self, folder: Path, signer: x509.Certificate | None = None) -> bool:
+        """Signed by this one, by itself where there is none, and for a while yet."""
         try:
             found = x509.load_pem_x509_certificate((folder / "tls.crt").read_bytes())
-            found.verify_directly_issued_by(self._ca)
-            known = (folder / "ca.crt").read_bytes() == self._ca.public_bytes(PEM)
+            signer = signer or found
+            found.verify_directly_issued_by(signer)
+            known = (folder / "ca.crt").read_bytes() == signer.public_bytes(PEM)
         except (OSError, ValueError, InvalidSignature):  # none, or another CA's
             return False
         return known and found.not_valid_after_utc > self._now + RENEW_BEFORE
 
-    def _issue(self, process: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    def _issue(
+        self,
+        process: str,
+        key: ec.EllipticCurvePrivateKey,
+        signer: x509.Name,
+        signing: ec.EllipticCurvePrivateKey,
+    ) -> x509.Certificate:
         names = [
             x509.UniformResourceIdentifier(f"spiffe://crafiq/svc/{process}"),
             x509.DNSName("localhost"),
@@ -88,14 +104,14 @@ class Certificates:
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         ]
         both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key())
         return (
-            self._builder(_name(process), self._ca.subject, key.public_key(), CERTIFICATE_LIVES)
+            self._builder(_name(process), signer, key.public_key(), CERTIFICATE_LIVES)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage(both), critical=False)
             .add_extension(authority, critical=False)
-            .sign(self._key, hashes.SHA256())
+            .sign(signing, hashes.SHA256())
         )
 
     def _builder(
@@ -110,6 +126,21 @@ class Certificates:
             .not_valid_before(self._now - timedelta(minutes=5))
             .not_valid_after(self._now + lives)
         )
+
+
+def client(folder: Path) -> ssl.SSLContext:
+    """What a TLS client needs that shows the certificate in this folder."""
+    context = ssl.create_default_context(cafile=folder / "ca.crt")
+    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    return context
+
+
+def _write(
+    folder: Path, key: ec.EllipticCurvePrivateKey, made: x509.Certificate, signer: x509.Certificate
+) -> None:
+    write_private(folder / "tls.key", _private(key))
+    write_private(folder / "tls.crt", made.public_bytes(PEM).decode())
+    write_private(folder / "ca.crt", signer.public_bytes(PEM).decode())
 
 
 def _name(common: str) -> x509.Name:

@@ -12,7 +12,7 @@ import nats
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
-from deploy.local import binaries
+from deploy.local import binaries, certs
 from deploy.local.probes import accepts
 from deploy.local.processes import Program, environment
 from deploy.local.secret_files import SecretFiles, key
@@ -79,9 +79,7 @@ class Nats:
     @property
     def tls(self) -> ssl.SSLContext:
         """What a client needs besides name and password: our CA, and a certificate of ours."""
-        context = ssl.create_default_context(cafile=str(self._tls / "ca.crt"))
-        context.load_cert_chain(self._tls / "tls.crt", self._tls / "tls.key")
-        return context
+        return certs.client(self._tls)
 
     def program(self) -> Program:
         """How the server is run."""

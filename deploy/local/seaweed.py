@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from minio import Minio
 from minio.sseconfig import Rule, SSEConfig
 
 from deploy.local import binaries
-from deploy.local.certs import Certificates
+from deploy.local.certs import Certificates, client
 from deploy.local.probes import answers
 from deploy.local.processes import Program, environment
 from deploy.local.secret_files import SecretFiles, key
@@ -71,6 +72,11 @@ class Seaweed:
         return self._credentials(service)
 
     @property
+    def tls(self) -> ssl.SSLContext:
+        """What opens its inner doors: its own certificate, which its operator has too and no service."""
+        return client(self._certificates.alone("s3"))
+
+    @property
     def admin_credentials(self) -> Credentials:
         """What the launcher makes buckets with."""
         return self._credentials("admin")
@@ -117,8 +123,10 @@ class Seaweed:
 
     def _grow(self, bucket: str) -> None:
         """Make the file that its objects go into: else the first of them waits 0.2 s for it."""
-        master = f"http://{self._host}:{self._ports[_held('master')]}"
-        urllib3.request("POST", f"{master}/vol/grow?collection={bucket}&count=1", timeout=10, retries=False)
+        master = urllib3.HTTPSConnectionPool(
+            self._host, self._ports[_held("master")], ssl_context=self.tls, assert_hostname="s3", timeout=10
+        )
+        master.request("POST", f"/vol/grow?collection={bucket}&count=1", retries=False)
 
     def _options(self, origins: Sequence[str]) -> list[str]:
         sockets = self._state.runtime
@@ -151,14 +159,22 @@ class Seaweed:
             f'[s3.sse]\nkek = "{self._secrets.get("s3", "encryption_key", key)}"\n',
             f'[admin]\npassword = "{self._secrets.get("s3", "admin_password")}"\n',
         ]
-        return "".join([*jwt, *own, *self._grpc()])
+        return "".join([*jwt, *own, *self._doors()])
 
-    def _grpc(self) -> list[str]:
-        """Its parts speak gRPC to one another: only with a certificate of ours."""
-        tls = self._certificates.folder("s3")
-        pair = f'cert = "{tls / "tls.crt"}"\nkey = "{tls / "tls.key"}"\nallowed_commonNames = "s3"\n'
+    def _doors(self) -> list[str]:
+        """Its parts speak to one another, and its operator to them, with its own certificate alone.
+
+        Not over HTTP to the volume server: tokens guard what lies there (ADR 0018).
+        """
+        tls = self._certificates.alone("s3")
+        ca = f'ca = "{tls / "ca.crt"}"\n'
+        pair = f'cert = "{tls / "tls.crt"}"\nkey = "{tls / "tls.key"}"\n'
         parts = ("volume", "master", "filer", "s3", "admin", "worker", "client")
-        return [f'[grpc]\nca = "{tls / "ca.crt"}"\n', *(f"[grpc.{part}]\n{pair}" for part in parts)]
+        return [
+            f"[grpc]\n{ca}",
+            *(f"[grpc.{part}]\n{pair}" for part in parts),
+            *(f"[https.{part}]\n{pair}{ca}" for part in ("master", "filer", "admin")),
+        ]
 
     def _identities(self) -> dict[str, object]:
         services = [_identity(name, self.credentials_of(name), _allowed_to(name)) for name in self._services]

@@ -13,7 +13,7 @@ from cli.receipts import verified
 from deploy.local.infra import SERVICES
 from tests.chaos.patience import PATIENCE, Impatient, Patient, away
 from tests.chaos.people import Someone
-from tests.e2e.personal import used
+from tests.personal import used
 
 BEGUN = {"ERASING", "RECEIPT_SIGNED", "CLOSED"}
 SIGNED = {"RECEIPT_SIGNED", "CLOSED"}

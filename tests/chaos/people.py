@@ -15,7 +15,7 @@ from PIL import Image
 from cli.api import Json
 from tests.chaos.patience import Patient
 from tests.e2e.conftest import Person, new_person
-from tests.e2e.personal import used
+from tests.personal import used
 from tests.running import Running
 from tests.support import eventually
 

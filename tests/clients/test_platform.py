@@ -11,6 +11,7 @@ import pytest
 from tests.clients.node import Node
 from tests.clients.test_curl import CURL, curl
 from tests.e2e.conftest import Join, slow_down
+from tests.personal import used
 from tests.running import Running
 
 GENERATION = "crafiq.generation.v1.GenerationService"
@@ -25,7 +26,7 @@ async def test_an_event_source_sees_every_state_whatever_the_network_does(
 ) -> None:
     """Cut off after each event, it has all of them in the end, and each of them once."""
     person = await join()
-    prompt = f"a copper kettle, {uuid4()}"
+    prompt = used(f"a copper kettle, {uuid4()}", "prompt")
     # EventSource comes back after three seconds; the job is to end later than that.
     await slow_down(platform, http, prompt, seconds=5)
     order = await person.order(prompt)
@@ -45,7 +46,8 @@ async def test_an_event_source_sees_every_state_whatever_the_network_does(
 async def test_connect_web_orders_watches_and_reads(platform: Running, join: Join, node: Node) -> None:
     person = await join()
     headers = {"Authorization": f"Bearer {person.access_token}"}
-    request = {"task": "TEXT_TO_IMAGE", "prompt": "a copper kettle", "requestId": str(uuid4())}
+    prompt = used(f"a copper kettle, {uuid4()}", "prompt")
+    request = {"task": "TEXT_TO_IMAGE", "prompt": prompt, "requestId": str(uuid4())}
     ordered = await node.call(platform.gateway, f"{GENERATION}/CreateGeneration", request, headers=headers)
     name = {"name": ordered["messages"][0]["name"]}
     watched = await node.call(platform.gateway, f"{GENERATION}/WatchGeneration", name, headers=headers)

@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 
 from tests.e2e.forms import NAME, Form, Json, Request, at, changed, in_url
-from tests.e2e.personal import used
+from tests.personal import used
 
 # In every text that is made up here: no log may have it.
 MARK = used(f"zebra{uuid.uuid4().hex}")

@@ -18,7 +18,7 @@ import pytest
 
 from cli.api import Api, ApiRefused, Json
 from cli.demo import example
-from tests.e2e.personal import used
+from tests.personal import used
 from tests.running import Running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +54,7 @@ class Person:
     async def open(self, content: bytes, filename: str, content_type: str, **more: Any) -> Json:
         """An upload for these bytes; `more` says otherwise than is true."""
         wish: Json = {
-            "filename": used(filename),
+            "filename": used(filename, "filename"),
             "contentType": content_type,
             "sizeBytes": str(len(content)),
             "sha256": hashlib.sha256(content).hexdigest(),
@@ -62,7 +62,7 @@ class Person:
             **more,
         }
         upload = await self.api.post("/v1/uploads", **wish)
-        used(upload["url"])
+        used(upload["url"], "presigned URL")
         return upload
 
     async def upload(self, content: bytes, filename: str, content_type: str) -> Json:
@@ -74,12 +74,12 @@ class Person:
     async def download(self, asset: str) -> bytes:
         """The bytes of an asset."""
         link = await self.api.get(f"/v1/{asset}:download")
-        return await self.api.fetch(used(link["url"]))
+        return await self.api.fetch(used(link["url"], "presigned URL"))
 
     async def order(self, prompt: str, **more: Any) -> Json:
         """A generation from words, or from `inputAssets` and words."""
         task = "IMAGE_TO_IMAGE" if more.get("inputAssets") else "TEXT_TO_IMAGE"
-        body = {"task": task, "prompt": used(prompt), "requestId": str(uuid.uuid4()), **more}
+        body = {"task": task, "prompt": used(prompt, "prompt"), "requestId": str(uuid.uuid4()), **more}
         return await self.api.post("/v1/generations", **body)
 
     async def finished(self, generation: str) -> Json:
@@ -118,17 +118,17 @@ def mail_token(mail: Json) -> str:
     """The token in the mail's link."""
     found = re.search(r"token=([A-Za-z0-9_.~-]+)", mail["text"])
     assert found is not None
-    return used(found[1])
+    return used(found[1], "token of a mail")
 
 
 async def sign_up(api: Api, email: str, password: str, **more: Any) -> Json:
     """Sign up with the versions in force."""
     policy = await api.get("/v1/policy")
     for name in more.keys() & {"username", "displayName"}:
-        used(more[name])
+        used(more[name], name)
     body: Json = {
-        "email": used(email),
-        "password": used(password),
+        "email": used(email, "email"),
+        "password": used(password, "password"),
         "isAdult": True,
         "acceptedPolicyVersion": policy["policyVersion"],
         "acceptedTermsVersion": policy["termsVersion"],
@@ -160,7 +160,7 @@ async def new_person(platform: Running, http: aiohttp.ClientSession, **more: Any
     mail = await first_mail(http, inbox, person.email, after=len(before))
     await api.post("/v1/accounts:verifyEmail", token=mail_token(mail))
     session = await api.post("/v1/sessions", email=person.email, password=person.password)
-    api.sign_in_with(used(session["accessToken"]))
+    api.sign_in_with(used(session["accessToken"], "access token"))
     person.account, person.access_token = session["account"], session["accessToken"]
     return person
 

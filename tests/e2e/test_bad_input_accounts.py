@@ -12,7 +12,7 @@ import pytest
 
 from cli.api import Api, ApiRefused, Json
 from tests.e2e.conftest import Join, first_mail, mail_token, sign_up
-from tests.e2e.personal import used
+from tests.personal import used
 from tests.running import Running
 
 Send = tuple[Api, Json]

@@ -9,7 +9,7 @@ import pytest
 
 from cli.api import ApiRefused, Json
 from tests.e2e.conftest import Join
-from tests.e2e.personal import used
+from tests.personal import used
 
 BAD = {
     "no words": {"prompt": ""},

@@ -17,7 +17,7 @@ from PIL import Image
 
 from cli.api import ApiRefused, Json
 from tests.e2e.conftest import Join, Person
-from tests.e2e.personal import used
+from tests.personal import used
 
 NAMES = {
     "a way up": "../../etc/{}.jpg",

@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from tests.e2e.conftest import Person, new_person
-from tests.e2e.personal import used
 from tests.e2e.refusals import Answer, fault_of
+from tests.personal import used
 from tests.running import Running
 from tests.support import eventually
 

@@ -18,7 +18,7 @@ from chassis.rpc.tokens import ACCESS_COOKIE
 from cli.api import Api, Json
 from services.identity.handler.cookies import REFRESH_COOKIE
 from tests.e2e.conftest import Person, new_person
-from tests.e2e.personal import used
+from tests.personal import used
 from tests.running import Running
 
 REFRESH, SIGN_OUT = "/v1/sessions:refresh", "/v1/sessions:signOut"

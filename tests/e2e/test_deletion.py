@@ -26,8 +26,8 @@ from cli.receipts import verified
 from deploy.local.infra import SERVICES
 from services.billing.domain import BOOKS_GROUND, kept_until
 from tests.e2e.conftest import ROOT, Join, Person, first_mail
-from tests.e2e.personal import used
 from tests.e2e.remains import only_this_remains, rows_of
+from tests.personal import used
 from tests.running import Running
 from tests.support import eventually
 

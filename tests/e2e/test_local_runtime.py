@@ -22,7 +22,7 @@ from cli.local import Local
 from deploy.local.infra import SERVICES
 from deploy.local.state import StateFolder
 from tests.e2e.conftest import Join, Running
-from tests.processes import LOOPBACK, alive, family, listening, written_down
+from tests.processes import alive, family, written_down
 from tests.support import eventually
 from tools.documents import EVERY_PROCESS, listeners
 
@@ -30,10 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 VERSIONED = ("Crafiq", "PostgreSQL", "NATS", "Envoy", "SeaweedFS")
 
 
-def test_every_process_listens_on_loopback_only(platform: Running) -> None:
-    running = written_down(platform.state)
-    assert {*SERVICES, "gateway", "postgres", "nats", "s3"} < set(running)
-    assert listening(set(running.values())) <= LOOPBACK
+def test_everything_runs(platform: Running) -> None:
+    assert {*SERVICES, "gateway", "postgres", "nats", "s3"} < set(written_down(platform.state))
 
 
 async def test_the_map_names_everyone_who_asks_the_bus_for_an_event(platform: Running) -> None:

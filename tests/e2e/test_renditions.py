@@ -11,7 +11,7 @@ from PIL import Image
 
 from cli.api import Api, Json
 from tests.e2e.conftest import Join, Person
-from tests.e2e.personal import used
+from tests.personal import used
 from tests.running import Running
 from tests.support import eventually
 

@@ -18,10 +18,11 @@ from crafiq.options.v1 import options_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from cli.api import ApiRefused, Json
-from tests.e2e.conftest import DATA, Person, new_person
+from cli.demo import example
+from tests.e2e.conftest import Person, new_person
 from tests.e2e.forms import Form, at, changed, forms
-from tests.e2e.personal import used
 from tests.e2e.scene import with_text
+from tests.personal import used
 from tests.running import Running
 
 REPLAYED = {name: form for name, form in forms().items() if at(form.good, ("requestId",))}
@@ -76,7 +77,7 @@ class Asker:
 async def asker(platform: Running) -> AsyncIterator[Asker]:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
         person = await new_person(platform, http)
-        photo = (DATA / "coffee.png").read_bytes()
+        photo = example.plain().read_bytes()
         first, second = [await person.upload(photo, "coffee.png", "image/png") for _ in range(2)]
         yield Asker(person, (first["name"], second["name"]))
 

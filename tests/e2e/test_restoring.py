@@ -20,9 +20,9 @@ from deploy.local.infra import SERVICES
 from deploy.local.state import StateFolder
 from services.assets.domain.shelves import shelf_of
 from tests.e2e.conftest import ROOT, new_person
-from tests.e2e.personal import used
 from tests.e2e.test_canary import storage
 from tests.e2e.test_deletion import KEPT, leave, places_of, receipt, refusal
+from tests.personal import used
 from tests.running import Running, started
 from tests.support import eventually
 

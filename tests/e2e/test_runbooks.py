@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -17,7 +20,9 @@ from sqlalchemy import Table
 
 from deploy.local.infra import SERVICES
 from promises.inventory import Plain, declared
+from tests.processes import command_line, family
 from tests.running import Running
+from tests.support import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -131,3 +136,31 @@ def test_the_command_line_says_what_to_do_before_it_is_set_up(tmp_path: Path) ->
     said = _said(f"{tmp_path}/crafiq status")
     assert said.returncode == 1
     assert "`make setup` makes it" in said.stderr
+
+
+@contextmanager
+def _typed(command: str, platform: Running) -> Iterator[subprocess.Popen[str]]:
+    """A shell in which this was typed after the block."""
+    with subprocess.Popen(
+        ["bash", "-c", f"{_block('CRAFIQ_STATE')}\n{command}; exit"], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={"PATH": "/usr/bin:/bin", "CRAFIQ_STATE": str(platform.state)},
+    ) as shell:  # fmt: skip
+        yield shell
+
+
+@pytest.mark.promise("8-secrets")
+async def test_no_command_line_of_a_runbook_shows_a_password(platform: Running) -> None:
+    password = (platform.state / "secrets" / "postgres" / "postgres").read_text()
+    assert password in platform.endpoints["postgres"]
+    with _typed('sql postgres "SELECT pg_sleep(30)"', platform) as shell:
+        lines: set[str] = set()
+
+        def asks() -> bool:
+            lines.update(command_line(pid) for pid in family({shell.pid}))
+            return any("pg_sleep" in line and "/psql" in line.split()[0] for line in lines)
+
+        await eventually(asks, timeout=10, every=0.001)
+        for pid in family({shell.pid}):
+            os.kill(pid, signal.SIGKILL)
+    assert not [line for line in lines if password in line]

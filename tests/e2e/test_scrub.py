@@ -18,8 +18,8 @@ import pytest
 from cli.api import Api, ApiRefused, Json
 from cli.receipts import verified
 from tests.e2e.conftest import Join
-from tests.e2e.personal import used
 from tests.e2e.test_deletion import leave, receipt
+from tests.personal import used
 from tests.running import ROOT, Running
 from tests.support import eventually
 

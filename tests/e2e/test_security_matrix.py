@@ -17,7 +17,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from cli.api import Api, ServerSentEvent
 from tests.e2e.conftest import Join, Person, slow_down
 from tests.e2e.matrix import REFUSED, SERVICES, Doors, Tokens, access, methods, path
-from tests.e2e.personal import used
+from tests.personal import used
 from tests.running import Running
 from tests.support import eventually
 

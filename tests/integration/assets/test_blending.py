@@ -28,8 +28,8 @@ async def places(world: World, works: Iterable[assets_pb2.Publication]) -> dict[
     headers, found = {"Authorization": f"Bearer {token}", "Accept": "application/json"}, {}
     async with aiohttp.ClientSession() as http:
         for work in works:
-            url = f"http://127.0.0.1:{ports['s3.filer']}/buckets/{PUBLIC}/{own(work.name)}/"
-            async with http.get(url, headers=headers) as answer:
+            url = f"https://127.0.0.1:{ports['s3.filer']}/buckets/{PUBLIC}/{own(work.name)}/"
+            async with http.get(url, headers=headers, ssl=world.infra.s3.tls) as answer:
                 (entry,) = (await answer.json(content_type=None))["Entries"]
                 (chunk,) = entry["chunks"]
                 found[own(work.name)] = (chunk["fid"]["volume_id"], chunk["fid"]["file_key"])

@@ -82,7 +82,7 @@ async def test_an_upload_is_completed_only_when_the_bytes_are_there(ada: Person,
         await ada.complete(upload.name)
     assert (refused.value.status, refused.value.reason) == ("FAILED_PRECONDITION", "UPLOAD_NOT_FINISHED")
     assert await ada.world.put(upload, photo) == 200
-    assert (await ada.complete(upload.name)).title == "holiday.jpg"
+    assert (await ada.complete(upload.name)).title == ada.filename
 
 
 async def test_completed_again_and_at_once_it_is_the_same_asset(

@@ -31,6 +31,7 @@ from services.assets.domain import Row
 from services.assets.domain.shelves import key_at, path_of
 from services.assets.handler import Desk
 from services.assets.settings import Settings
+from tests.personal import used
 from tests.support import Tokens, eventually, running
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,27 +51,32 @@ class Person:
     def __init__(self, world: World, account: UUID | None = None) -> None:
         self.id = account or uuid4()
         self.account = f"accounts/{self.id}"
+        self.filename = f"holiday-{secrets.token_hex(4)}.jpg"
         self.world = world
 
     async def call(self, rpc: str, request: Any) -> Any:
         """Call an RPC; raises the refusal."""
+        for words in (getattr(request, "title", ""), getattr(getattr(request, "asset", None), "title", "")):
+            used(words, "title")
         return await self.world.call(rpc, request, metadata=self.world.tokens.metadata(self.id))
 
     def wish(self, content: bytes, content_type: str, **more: Any) -> assets_pb2.CreateUploadRequest:
         """What is sent to open an upload."""
         given = {
-            "filename": "holiday.jpg",
+            "filename": self.filename,
             "content_type": content_type,
             "size_bytes": len(content),
             "sha256": digest(content),
             "request_id": str(uuid4()),
             **more,
         }
+        used(given["filename"], "filename")
         return assets_pb2.CreateUploadRequest(**given)
 
     async def open(self, content: bytes, content_type: str = "image/jpeg", **more: Any) -> assets_pb2.Upload:
         """An open upload for these bytes."""
         upload: assets_pb2.Upload = await self.call("CreateUpload", self.wish(content, content_type, **more))
+        used(upload.url, "presigned URL")
         return upload
 
     async def complete(self, name: str) -> assets_pb2.Asset:
@@ -103,6 +109,7 @@ class Person:
         found: assets_pb2.DownloadAssetResponse = await self.call(
             "DownloadAsset", assets_pb2.DownloadAssetRequest(name=name)
         )
+        used(found.url, "presigned URL")
         return found
 
     async def download(self, name: str) -> bytes:

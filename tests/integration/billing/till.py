@@ -33,6 +33,7 @@ from services.billing.consumers import Records
 from services.billing.domain import Gift, Row
 from services.billing.jobs import Payments
 from services.billing.repository import Books, Customers, Ledger
+from tests.personal import used
 from tests.support import FakeClock
 from tools.migration import folder_of
 
@@ -67,7 +68,7 @@ class Bank:
     async def customers(self, book: UUID) -> list[str]:
         """Who is a book's customer and not deleted."""
         found = await self.client.v1.customers.search_async({"query": f"metadata['wallet']:'{book}'"})
-        return [each.id for each in found.data]
+        return [used(each.id, "customer at Stripe") for each in found.data]
 
     async def subscribe(self, customer: str, **more: Any) -> str:
         """A card, and a subscription that is paid with it."""
@@ -80,7 +81,7 @@ class Bank:
         )  # fmt: skip
         items = [{"price": price.id}]
         asked = {"customer": customer, "items": items, "default_payment_method": card.id, **more}
-        return (await self.client.v1.subscriptions.create_async(asked)).id
+        return used((await self.client.v1.subscriptions.create_async(asked)).id, "subscription at Stripe")
 
     async def status(self, subscription: str) -> str:
         """Where it stands."""

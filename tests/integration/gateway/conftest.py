@@ -21,6 +21,7 @@ from crafiq.identity.v1 import identity_pb2_grpc
 
 from deploy.local.certs import Certificates
 from deploy.local.state import StateFolder
+from tests.personal import keep
 from tests.support import Tokens, eventually
 from tools.gateway import build, command
 
@@ -116,6 +117,7 @@ async def gateway(
     finally:
         process.terminate()
         await process.wait()
+        keep([log])
 
 
 async def _ready(gateway: Gateway, upstream: Upstream, process: asyncio.subprocess.Process) -> bool:

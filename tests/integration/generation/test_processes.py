@@ -18,6 +18,7 @@ from crafiq.generation.v1 import generation_pb2
 
 from deploy.local.state import write_private
 from tests.integration.generation.world import World
+from tests.personal import keep
 from tests.support import eventually
 from tests.unit.generation.test_pictures import picture
 
@@ -83,6 +84,7 @@ async def started(world: World, folder: Path, **times: str) -> AsyncIterator[Pro
         yield process
     finally:
         await process.end(signal.SIGKILL)
+        keep([process.log, process.trace])
 
 
 async def _asked(world: World, prompt: str) -> bool:

@@ -27,6 +27,7 @@ from services.generation.domain import Row
 from services.generation.settings import Settings
 from tests.integration.generation.peers import Peers
 from tests.integration.generation.vendor import KEY, OpenAISandbox
+from tests.personal import used
 from tests.support import eventually, running
 
 REQUEST_KEY = secrets.token_hex(32)
@@ -82,7 +83,7 @@ class Person:
         """A generation from words, or from `input_assets` and words."""
         task = generation_pb2.IMAGE_TO_IMAGE if more.get("input_assets") else generation_pb2.TEXT_TO_IMAGE
         parameters = more.pop("parameters", {"quality": "low"})
-        more = {"task": task, "request_id": str(uuid4()), "prompt": prompt, **more}
+        more = {"task": task, "request_id": str(uuid4()), "prompt": used(prompt, "prompt"), **more}
         request = generation_pb2.CreateGenerationRequest(**more)
         json_format.ParseDict(parameters, request.parameters)
         made: generation_pb2.Generation = await self.call("CreateGeneration", request)

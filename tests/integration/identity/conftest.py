@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from services.privacy.adapters import ReceiptKeys
 from services.privacy.domain import Row as PrivacyRow
 from tests.integration.identity.people import Mailbox, People
 from tests.integration.in_process import ledger_of
+from tests.personal import keep
 from tests.support import Announced, FakeClock, calling, free_port, running, signing_key
 
 
@@ -87,8 +88,10 @@ async def privacy(
 
 
 @pytest.fixture(scope="session")
-def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("traces") / "identity.jsonl"
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    file = tmp_path_factory.mktemp("traces") / "identity.jsonl"
+    yield file
+    keep([file])
 
 
 @pytest.fixture(scope="session")

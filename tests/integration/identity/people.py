@@ -17,6 +17,7 @@ from chassis.db import Database, Statement
 from sandbox.faults import FaultPlan
 from sandbox.smtp.inbox import Inbox
 from sandbox.smtp.inbox import Message as Mail
+from tests.personal import used
 from tests.support import eventually
 
 POLICY, TERMS = "2025-10-29", "2025-10-29"
@@ -28,7 +29,7 @@ PATIENCE = 20.0
 
 def coming_from(address: str) -> tuple[tuple[str, str], ...]:
     """The metadata of a call from a network address, as the gateway sends it."""
-    return (("x-forwarded-for", address),)
+    return (("x-forwarded-for", used(address, "network address")),)
 
 
 FROM = coming_from(ADDRESS)
@@ -52,7 +53,7 @@ class Mailbox:
         """The token of the link in a mail."""
         found = re.search(r"[?&]token=([\w-]+)", (await self.mail(address, number)).text)
         assert found
-        return found[1]
+        return used(found[1], "token of a mail")
 
 
 @dataclass
@@ -130,7 +131,10 @@ class People:
             "accepted_terms_version": TERMS,
             "request_id": str(uuid4()),
         }
-        return identity_pb2.SignUpRequest(**(usual | different))
+        wish = identity_pb2.SignUpRequest(**(usual | different))
+        for field in ("email", "password", "username", "display_name"):
+            used(getattr(wish, field), field)
+        return wish
 
     async def sign_up(self, email: str = "", **different: Any) -> Person:
         """Somebody who signed up and did not confirm yet."""
@@ -155,13 +159,14 @@ class People:
     async def sign_in(self, person: Person) -> Person:
         """The same person in another session."""
         answer = await self.stub.CreateSession(self.credentials(person), metadata=FROM)
-        return Person(
-            person.email, person.password, answer.account, answer.access_token, answer.refresh_token
-        )
+        access = used(answer.access_token, "access token")
+        refresh = used(answer.refresh_token, "refresh token")
+        return Person(person.email, person.password, answer.account, access, refresh)
 
     def credentials(self, person: Person, password: str | None = None) -> identity_pb2.CreateSessionRequest:
+        password = used(password or person.password, "password")
         return identity_pb2.CreateSessionRequest(
-            email=person.email, password=password or person.password, refresh_token_in_body=True
+            email=used(person.email, "email"), password=password, refresh_token_in_body=True
         )
 
     async def refresh(self, token: str) -> identity_pb2.CreateSessionResponse:
@@ -179,4 +184,4 @@ class People:
 
 def new_address() -> str:
     """An address nobody used before."""
-    return f"p{uuid4().hex[:12]}@people.example"
+    return used(f"p{uuid4().hex[:12]}@people.example", "email")

@@ -19,6 +19,7 @@ from crafiq.identity.v1 import identity_pb2, identity_pb2_grpc
 
 from deploy.local.infra import Infra
 from tests.integration.identity.people import FROM, PASSWORD, PATIENCE, Mailbox, new_address
+from tests.personal import keep
 from tests.support import calling, eventually, signing_key
 
 ROOT = Path(__file__).parents[3]
@@ -93,6 +94,7 @@ async def _running(infra: Infra, folder: Path, privacy: str, smtp: int) -> Async
         if process.returncode is None:
             process.kill()
             await process.wait()
+        keep([log])
 
 
 @pytest.mark.promise("8-secrets")

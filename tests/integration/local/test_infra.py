@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import stat
 from collections.abc import AsyncIterator
@@ -19,8 +20,9 @@ from minio.error import S3Error
 from nats.aio.client import Client
 
 from deploy.local import seaweed
+from deploy.local.certs import client
 from deploy.local.infra import SERVICES, Infra
-from tests.processes import LOOPBACK, listening
+from tests.processes import listening
 from tests.support import eventually
 
 
@@ -136,20 +138,45 @@ async def test_assets_may_use_its_buckets_and_make_none(infra: Infra) -> None:
     assert b"marker-in-the-clear" not in raw
 
 
+@pytest.mark.promise("8-least-priv")
+async def test_storages_inner_doors_know_nobody_but_itself_and_its_operator(infra: Infra) -> None:
+    ports = json.loads(infra.state.ports.read_text())
+    for door, path in (("master", "/vol/status"), ("filer", "/healthz"), ("admin", "/metrics")):
+        url = f"https://127.0.0.1:{ports[f's3.{door}']}{path}"
+        async with aiohttp.ClientSession() as http:
+            async with http.get(url, ssl=infra.s3.tls) as answer:
+                assert answer.status == 200
+            for process in ("assets", "privacy", "operator"):  # of our CA, as all are
+                known = client(infra.tls_dir(process))
+                known.load_verify_locations(infra.state.folder("tls", "s3") / "ca.crt")
+                with pytest.raises(aiohttp.ClientError):
+                    await http.get(url, ssl=known)
+
+
 async def test_nobody_walks_into_storage_by_another_door(infra: Infra) -> None:
     ports = json.loads(infra.state.ports.read_text())
     async with aiohttp.ClientSession() as http:
-        async with http.get(f"http://127.0.0.1:{ports['s3.filer']}/buckets/crafiq-library/") as answer:
+        filer = f"https://127.0.0.1:{ports['s3.filer']}/buckets/crafiq-library/"
+        async with http.get(filer, ssl=infra.s3.tls) as answer:
             assert answer.status == 401
         async with http.get(f"{infra.s3.url}/crafiq-library/a") as answer:
             assert answer.status == 403
+
+
+async def test_objects_of_many_pieces_come_back_whole(infra: Infra) -> None:
+    keys = infra.s3.credentials
+    storage = Minio(infra.s3.url.removeprefix("http://"), keys.access, keys.secret, secure=False)
+    large = os.urandom(9 << 20)
+    storage.put_object("crafiq-library", "large", BytesIO(large), len(large))
+    assert storage.get_object("crafiq-library", "large").read() == large
+    storage.remove_object("crafiq-library", "large")
 
 
 async def test_the_first_object_of_a_bucket_finds_its_place_made(infra: Infra) -> None:
     ports = json.loads(infra.state.ports.read_text())
     async with (
         aiohttp.ClientSession() as http,
-        http.get(f"http://127.0.0.1:{ports['s3.master']}/vol/status") as answer,
+        http.get(f"https://127.0.0.1:{ports['s3.master']}/vol/status", ssl=infra.s3.tls) as answer,
     ):
         made = await answer.text()
     for bucket in (*seaweed.BUCKETS, seaweed.LEDGER):
@@ -165,4 +192,6 @@ async def test_secrets_are_their_owners_alone(infra: Infra) -> None:
 
 
 async def test_everything_listens_on_loopback(infra: Infra) -> None:
-    assert listening({process.pid for process in infra.fleet}) <= LOOPBACK
+    found = listening({process.pid for process in infra.fleet})
+    assert {(protocol, address) for protocol, address, _ in found} == {("tcp", "127.0.0.1")}
+    assert {port for _, _, port in found} == {infra.ports.chosen[name] for name in ("nats", *seaweed.PORTS)}

@@ -12,6 +12,8 @@ from deploy.local.infra import SERVICES
 from deploy.local.launcher import Platform
 from deploy.local.processes import Program
 from deploy.local.settings import LauncherSettings
+from tests.personal import found_in
+from tests.secret_values import secrets_of
 
 
 @pytest.fixture
@@ -46,13 +48,20 @@ def test_a_process_gets_its_own_settings_and_nothing_of_the_launchers(
         assert all(name.startswith("CRAFIQ_") for name in given)
 
 
-def test_secrets_are_in_files_and_in_no_environment(platform: Platform) -> None:
-    programs = _programs(platform)
-    folder = platform.state.root / "secrets"
-    secrets = {p.read_text() for p in folder.rglob("*") if p.is_file() and p.parent.name != "signing"}
-    told = "\n".join(f"{p.command} {dict(p.environment)}" for p in programs)
-    named = {"crafiq-assets", "crafiq-admin"}  # names of S3 identities, not secrets
-    assert not [secret for secret in secrets - named if secret in told]
+async def test_secrets_are_in_files_and_in_no_environment(platform: Platform, tmp_path: Path) -> None:
+    """As declared; tests/e2e/test_personal_values.py looks at the processes themselves."""
+    servers = [
+        platform.nats.program(),
+        platform.s3.program(platform.origins),
+        await platform.postgres.program(),
+    ]
+    door = platform.gateway.program(platform.certificates, platform.topology.peers, "127.0.0.1:1")
+    told = tmp_path / "told"
+    programs = [*_programs(platform), *servers, door]
+    told.write_text("\n".join(f"{p.command} {dict(p.environment)}" for p in programs))
+    secrets = secrets_of(platform.state.root)
+    assert len(secrets) > 40
+    assert found_in([told], secrets) == []
 
 
 def test_each_service_has_the_secrets_that_it_needs_and_no_others(platform: Platform) -> None:

@@ -30,12 +30,11 @@ async def logged(infra: Infra, value: str) -> None:
     ports = json.loads(infra.state.ports.read_text())
     key = OctKey.import_key(infra.secrets.get("s3", "jwt_filer_signing"))
     token = jwt.encode({"alg": "HS256"}, {"exp": int(time.time()) + 30}, key)
-    url = f"http://127.0.0.1:{ports['s3.filer']}{LOG}/2026-01-01/00-00.x"
+    url = f"https://127.0.0.1:{ports['s3.filer']}{LOG}/2026-01-01/00-00.x"
+    headers, body = {"Authorization": f"Bearer {token}"}, os.urandom(5000) + value.encode()
     async with (
-        aiohttp.ClientSession() as http,
-        http.put(
-            url, data=os.urandom(5000) + value.encode(), headers={"Authorization": f"Bearer {token}"}
-        ) as answer,
+        aiohttp.ClientSession(headers=headers) as http,
+        http.put(url, data=body, ssl=infra.s3.tls) as answer,
     ):
         assert answer.status == 201
 
