@@ -40,7 +40,7 @@ from services.privacy.consumers import ERASED as ANSWERS
 from services.privacy.domain import Row, Scrub
 from services.privacy.domain.erasures import IN_DOUBT
 from services.privacy.domain.plans import OUR_WORDS, TOMBSTONE_GROUND
-from services.privacy.jobs import Caseworker, Tools
+from services.privacy.jobs import Watch
 from services.privacy.repository import Erasures
 from tests.integration.in_process import Neighbours, in_process, ledger_of, settings_for
 from tests.integration.privacy.conftest import verified
@@ -543,7 +543,7 @@ async def _about(bus: Any, account: UUID) -> int:
 async def test_who_does_not_answer_is_asked_again_with_growing_delay(desk: Desk, holders: Played) -> None:
     await desk.nobody_else_is_late()
     person = await (await desk.person()).approved()
-    silent, clock = holders["billing"], Caseworker(desk.erasures, cast(Tools, None), desk.clock)
+    silent, watch = holders["billing"], Watch(desk.erasures, desk.clock)
     silent.down = True
     reminded = counted(REMINDERS, holder="billing", cause="UNAVAILABLE")
     await person.deleted()
@@ -556,15 +556,15 @@ async def test_who_does_not_answer_is_asked_again_with_growing_delay(desk: Desk,
     assert (waiting.state, waiting.cause) == (privacy_pb2.WAITING, "UNAVAILABLE")
     assert (await person.look()).state == privacy_pb2.ERASING
     assert counted(REMINDERS, holder="billing", cause="UNAVAILABLE") == reminded + 4
-    await clock.watch_the_clock()
+    await watch.look()
     assert counted("crafiq_erasures_overdue") == 0
     desk.clock.forward(timedelta(seconds=61))
-    await clock.watch_the_clock()
+    await watch.look()
     assert counted("crafiq_erasures_overdue") == 1
     silent.down = False
     await person.answer("billing")
     assert (await person.signed())["holders"]
-    await clock.watch_the_clock()
+    await watch.look()
     assert counted("crafiq_erasures_overdue") == 0
 
 

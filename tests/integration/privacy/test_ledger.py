@@ -9,7 +9,6 @@ from uuid import uuid4
 import pytest
 from minio.error import S3Error
 
-from chassis.clock import Clock
 from chassis.jobs import Job
 from chassis.service import Service
 from deploy.local.infra import Infra
@@ -37,11 +36,11 @@ async def test_a_tombstone_stands_until_its_lock_ends_and_is_swept_then(infra: I
     short = Settings(**settings_for(infra, "privacy"), tombstones_locked=timedelta(seconds=2))
     assert usual.tombstones_locked == timedelta(days=35)
     sweep = await job_of(short, ReceiptKeys(signing_key(tmp_path, "first").parent), "ledger")
-    ledgers = [TombstoneLedger(*place(each), Clock(), each.tombstones_locked) for each in (usual, short)]
+    ledgers = [TombstoneLedger(*place(each), each.tombstones_locked) for each in (usual, short)]
     longer, wanted, void = (Wanted(uuid4(), uuid4(), datetime.now(UTC)) for _ in range(3))
     for ledger, each in ((ledgers[0], longer), (ledgers[1], wanted), (ledgers[1], void)):
         await ledger.write(each)
-    await ledgers[1].void(void.erasure)
+    await ledgers[1].void(void)
     _, bucket, keys = place(short)
     storage = client(short.ledger_url, *keys)
 
