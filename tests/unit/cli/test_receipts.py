@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -245,7 +246,7 @@ def test_keys_may_be_at_a_url_and_a_silent_one_is_named(
 
 def documented(command: str) -> str:
     """The line of the README that begins with this."""
-    [line] = re.findall(rf"^{command} .*$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    [line] = re.findall(rf"^{re.escape(command)} .*$", README.read_text(encoding="utf-8"), re.MULTILINE)
     return str(line)
 
 
@@ -278,5 +279,5 @@ def test_a_library_that_is_not_ours_verifies_it(desk: Desk) -> None:
 @promise
 def test_our_own_documented_line_is_the_command(desk: Desk) -> None:
     desk.receipt()
-    words = documented("crafiq receipt verify").split()[1:]
+    words = shlex.split(documented("./crafiq receipt verify"), comments=True)[1:]
     assert main([str(desk.folder / word) if "." in word else word for word in words]) == 0

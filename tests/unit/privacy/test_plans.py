@@ -18,6 +18,7 @@ from services.privacy.domain.plans import OUR_WORDS, TOMBSTONE_GROUND, words_on
 
 ROOT = Path(__file__).parents[3]
 FRAUD, TERMS = "to prevent fraud, abuse, and chargebacks", "according to their own terms and privacy policies"
+LAW = "as required by applicable law (e.g., tax and accounting)"
 FAREWELL = "until the mail that confirms the deletion is sent"
 POLICY = max(
     (each for each in packaged() if each.kind is DocumentKind.POLICY), key=lambda each: each.effective_at
@@ -56,7 +57,7 @@ def grounds() -> set[str]:
 
 @pytest.mark.promise("9-delete-preview")
 def test_these_are_all_grounds_on_which_anything_is_kept() -> None:
-    assert grounds() == {FRAUD, FAREWELL, TERMS, TOMBSTONE_GROUND}
+    assert grounds() == {FRAUD, FAREWELL, TERMS, LAW, TOMBSTONE_GROUND}
 
 
 @pytest.mark.promise("9-delete-preview")
@@ -82,6 +83,7 @@ def test_we_have_no_words_for_what_nobody_keeps() -> None:
         ("IN_BACKUPS_UNTIL", BACKUPS_GROUND, "up to 30 days"),
         ("RETAINED_UNTIL", FRAUD, "up to 6 months after account deletion"),
         ("RETAINED_UNTIL", TERMS, "These providers process your Input"),
+        ("RETAINED_UNTIL", LAW, "We keep transaction and invoicing records"),
         ("RETAINED_UNTIL", FAREWELL, "a day at most"),
         ("RETAINED_UNTIL", TOMBSTONE_GROUND, "whatever is restored is deleted again"),
     ],
