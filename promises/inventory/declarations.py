@@ -8,7 +8,6 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from pydantic_core import PydanticUndefined
 from sqlalchemy import CheckConstraint, Column, Enum, ForeignKeyConstraint, MetaData, Table, Text, Uuid
 from sqlalchemy.orm import registry
 from sqlmodel import AutoString, Field, SQLModel
@@ -193,7 +192,7 @@ class Base(SQLModel):
         for name, value in usual.items():
             if name in values:
                 row[name] = values[name]
-            elif value is not PydanticUndefined:
+            elif value is not ...:
                 row[name] = value
 
     @classmethod
@@ -208,10 +207,10 @@ class Base(SQLModel):
 
 @cache
 def _usual(kind: type[SQLModel]) -> dict[str, Any]:
-    """What stands in each column of a new row of which nothing else is said."""
+    """What stands in each column of a new row of which nothing else is said; `...`: nothing does."""
     if made := [name for name, field in kind.model_fields.items() if field.default_factory]:
         raise TypeError(f"{kind.__name__}.{made[0]}: time, ids and chance come in by the front door.")
-    return {name: field.get_default() for name, field in kind.model_fields.items()}
+    return {n: ... if field.is_required() else field.get_default() for n, field in kind.model_fields.items()}
 
 
 def _settle_type(table: str, column: Column[Any]) -> None:
