@@ -16,9 +16,8 @@ from tests.chaos.people import Someone, arrive
 from tests.chaos.rounds import Ground
 from tests.running import Running
 
-RECOVERED = 5.0  # seconds after the part is back
-NOISE = 2.0
-"""How much longer it may take on a machine that has other things to do as well."""
+RECOVERED = float(os.environ.get("CRAFIQ_RECOVERED_SECONDS", "5"))
+"""Within how long after the part is back; a machine that has other things to do needs to be given more."""
 
 
 @pytest.fixture
@@ -58,4 +57,4 @@ async def all_is_well(ground: Ground, *people: Someone) -> None:
 def in_time(seconds: dict[str, float]) -> None:
     """Everybody was back at work soon after the part was."""
     print("back at work after: " + ", ".join(f"{part} {took:.1f} s" for part, took in seconds.items()))
-    assert max(seconds.values()) < RECOVERED * NOISE, seconds
+    assert max(seconds.values()) < RECOVERED, seconds

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from pathlib import Path
 from random import Random
 
+import aiohttp
 import pytest
 
 from tests.chaos.conftest import all_is_well, arrived, in_time
@@ -18,6 +20,7 @@ from tests.chaos.people import SLOW, slow_vendor, vendor_heard
 from tests.chaos.plan import PARTS, SERVICES
 from tests.chaos.rounds import Ground
 from tests.chaos.storm import operator
+from tests.running import started
 from tests.support import eventually
 
 STORES = ("nats", "postgres", "s3")
@@ -34,8 +37,8 @@ async def test_what_is_killed_under_load_loses_nothing(ground: Ground, chance: R
         for part in (chance.choice(SERVICES), chance.choice(STORES)):
             await ground.injector.kill(part)
             seconds[part] = await recovery(ground.injector, part, two)
-    print(seconds)
     await all_is_well(ground, one, two)
+    in_time(seconds)
 
 
 @pytest.mark.slow
@@ -52,6 +55,24 @@ async def test_each_part_is_killed_under_load_and_all_is_well_within_seconds(
             seconds[part] = await recovery(ground.injector, part, probe)
     await all_is_well(ground, worker, *probes)
     in_time(seconds)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.promise("3-transactions", "2b-output-owner")
+async def test_the_launcher_is_killed_under_load_and_all_is_well_after_a_start(tmp_path: Path) -> None:
+    with started(tmp_path) as running:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as http:
+            ground = await Ground.of(running, http)
+            worker, probe = await arrived(ground, 2)
+            try:
+                async with busy(worker):
+                    await ground.injector.cut()
+                    took = await recovery(ground.injector, "gateway", probe)
+                await all_is_well(ground, worker, probe)
+            finally:
+                ground.injector.running.stop()
+    in_time({"launcher": took})
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.chaos.conftest import all_is_well, arrived
+from tests.chaos.conftest import all_is_well, arrived, in_time
 from tests.chaos.load import busy, recovery
 from tests.chaos.plan import Fault, Kind
 from tests.chaos.rounds import Ground
@@ -74,6 +74,6 @@ async def test_a_full_disk_loses_nothing_that_was_answered(part: str, tmp_path: 
                 if part in STARTED_AGAIN:
                     await ground.injector.inject(Fault(Kind.STOP, part, 0))
                 took = await recovery(ground.injector, part, probe)
-            print(f"{part}: back at work {took:.1f} s after there was room again")
+            in_time({part: took})
             assert await ground.stay.everything()
             await all_is_well(ground, worker, probe, ground.stay)
