@@ -81,7 +81,7 @@ async def _endpoints(state: Path) -> dict[str, str] | None:
 
 
 async def _tell(endpoints: dict[str, str], state: Path, file: Path, prompt: str) -> int:
-    out = state / "demo" / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    out = StateFolder(state).folder("demo") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     progress = Progress(STEPS + leaving.STEPS + leftovers.STEPS)
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout) as http:

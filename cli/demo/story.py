@@ -86,7 +86,7 @@ class Story:
     async def run(self, file: Path, prompt: str) -> Seen:
         """The whole story; raises DemoFailed or ApiRefused at the first thing that did not happen."""
         seen = Seen(file)
-        self._out.mkdir(parents=True, exist_ok=True)
+        self._out.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._sign_up()
         await self._confirm()
         await self._sign_in(seen)

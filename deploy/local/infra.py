@@ -110,7 +110,6 @@ class Infra:
 
     async def _start_nats(self) -> None:
         await self.fleet.run(self.nats.program(), self.ports, "nats")
-        await self.nats.prepare()
 
     async def _start_s3(self) -> None:
         await self.fleet.run(self.s3.program(self.origins), self.ports, *seaweed.PORTS)

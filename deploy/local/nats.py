@@ -91,6 +91,8 @@ class Nats:
             folder=self._state.folder("nats"),
             ready=accepts(self.port),
             port=self.port,
+            # Killed twice in a row, 2.15.1 may find a stream's state file half written, and drops the stream.
+            prepare=self.prepare,
         )
 
     def configure(self, listen: str, **more: object) -> Path:

@@ -43,7 +43,8 @@ class Program:
     """What is run and how one knows that it is ready.
 
     `environment` is all that it gets. `tries` is how often it may end before it was ever ready.
-    `orphan_signal` is what the kernel sends it when the launcher is gone, however that went.
+    `orphan_signal` is what the kernel sends it when the launcher is gone, however that went. `prepare` makes
+    in it what others expect, each time that it was started: one that was killed may have lost some of it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Program:
     tries: int = 1
     stop_signal: signal.Signals = signal.SIGTERM
     orphan_signal: signal.Signals = signal.SIGKILL
+    prepare: Callable[[], Awaitable[None]] | None = None
 
 
 def environment(**own: str) -> dict[str, str]:
@@ -92,6 +94,8 @@ class Supervised:
         for attempt in range(self.program.tries):
             process = await self._spawn()
             if await self._ready(process, until):
+                if self.program.prepare is not None:
+                    await self.program.prepare()
                 self._watch = asyncio.create_task(self._keep_running(process))
                 return
             if process.returncode is None:
@@ -162,6 +166,16 @@ class Supervised:
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             self.restarts += 1
             process = await self._spawn()
+            await self._prepare_again(process)
+
+    async def _prepare_again(self, process: Process) -> None:
+        if self.program.prepare is None:
+            return
+        try:
+            if await self._ready(process, time.monotonic() + self.program.ready_seconds):
+                await self.program.prepare()
+        except Exception as error:  # it may have fallen again: then it is started and prepared again
+            self.announce(f"{self.program.name} may lack something: {type(error).__name__} ({self.log}).")
 
     def _last_words(self) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from random import Random
 
 import aiohttp
@@ -14,10 +14,17 @@ import pytest
 from tests.chaos.load import only_their_own
 from tests.chaos.people import Someone, arrive
 from tests.chaos.rounds import Ground
-from tests.running import Running
+from tests.running import Running, started
 
 RECOVERED = float(os.environ.get("CRAFIQ_RECOVERED_SECONDS", "5"))
 """Within how long after the part is back; a machine that has other things to do needs to be given more."""
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One of its own: what is done to it here is nobody else's."""
+    with started(tmp_path_factory.mktemp("chaos")) as running:
+        yield running
 
 
 @pytest.fixture

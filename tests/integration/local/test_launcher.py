@@ -16,8 +16,12 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+import nats
+import nats.errors
+import nats.js.errors
 import pytest
 
+from deploy.local.certs import client
 from deploy.local.fleet import start_ticks
 from tests.processes import alive, family, written_down
 from tests.support import eventually
@@ -164,6 +168,22 @@ async def test_a_process_that_falls_is_started_again(running: Path, name: str) -
     await eventually(lambda: pid() != before and start_ticks(pid()) is not None, timeout=10)
     if name == "postgres":
         await eventually(lambda: _connects(_endpoints(running)["postgres"]), timeout=20)
+
+
+async def test_a_stream_that_nats_lost_is_made_again_when_it_starts(running: Path) -> None:
+    endpoint, tls = _endpoints(running)["nats"], client(running / "tls" / "nats")
+    bus = await nats.connect(endpoint, tls=tls)
+    await bus.jsm().delete_stream("BILLING")
+    os.kill(written_down(running)["nats"], signal.SIGKILL)
+
+    async def is_there() -> bool:
+        try:
+            return (await bus.jsm().stream_info("BILLING")).config.subjects == ["crafiq.billing.>"]
+        except (nats.errors.Error, nats.js.errors.Error):
+            return False
+
+    await eventually(is_there, timeout=20)
+    await bus.close()
 
 
 async def _connects(dsn: str) -> bool:

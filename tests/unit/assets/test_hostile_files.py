@@ -76,6 +76,7 @@ def test_a_broken_file_is_refused_or_becomes_clean(content: bytes) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @settings(max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(broken())
 def test_many_broken_files_are_refused_or_become_clean(content: bytes) -> None:
