@@ -1,4 +1,4 @@
-"""The whole platform as `make up` starts it: how soon, how large, its gateway; then bytes and erasures."""
+"""The whole platform as `make up` starts it: how soon, how large, its gateway; then erasures and bytes."""
 
 from __future__ import annotations
 
@@ -70,8 +70,10 @@ def _memory(pid: int) -> list[Row]:
 async def _in_use(running: Running) -> list[Row]:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
         person = await new_person(running, http)
-        answer = [await _gateway(running, person), *await storage.rows(running, person)]
-    return answer + await erasure.rows(running)
+        gateway = await _gateway(running, person)
+        erasures = await erasure.rows(running)
+        # Last: the disk still writes for a while what they leave behind, and whoever commits waits for it.
+        return [gateway, *erasures, *await storage.rows(running, person)]
 
 
 def rows() -> list[Row]:

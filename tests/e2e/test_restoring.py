@@ -19,7 +19,7 @@ from deploy.local import binaries
 from deploy.local.infra import SERVICES
 from deploy.local.state import StateFolder
 from services.assets.domain.shelves import shelf_of
-from tests.e2e.conftest import ROOT, new_person
+from tests.e2e.conftest import ROOT, new_person, patiently
 from tests.e2e.test_canary import storage
 from tests.e2e.test_deletion import KEPT, leave, places_of, receipt, refusal
 from tests.personal import used
@@ -92,8 +92,8 @@ async def test_a_restored_backup_brings_nobody_back(tmp_path: Path, photo: bytes
     with started(state) as platform:
         async with aiohttp.ClientSession(timeout=timeout) as http:
             person, stays = await new_person(platform, http), await new_person(platform, http)
-            await person.upload(photo, "home.jpg", "image/jpeg")
-            kept = await stays.upload(photo, "house.jpg", "image/jpeg")
+            await patiently(lambda: person.upload(photo, "home.jpg", "image/jpeg"))
+            kept = await patiently(lambda: stays.upload(photo, "house.jpg", "image/jpeg"))
             order = await person.order(f"a boat {secrets.token_hex(4)}")
             await person.finished(order["name"])
             number = person.account.removeprefix("accounts/")

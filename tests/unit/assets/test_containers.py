@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import struct
+from array import array
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import pytest
 
-from services.assets.domain.media import TYPES
+from chassis.errors import Refusal
+from services.assets.domain.media import TYPES, mp4
 from services.assets.domain.refusals import ContentDamaged, ContentUnsupported
 from tests.unit.assets import makers
 from tests.unit.assets.recordings import played, recording
@@ -324,3 +328,15 @@ def test_a_wave_of_any_lawful_length_keeps_whole_samples() -> None:
     lying[at + 4 : at + 8] = struct.pack("<I", len(lying))
     with pytest.raises(ContentDamaged):
         cleaned(kind, bytes(lying))
+
+
+def test_an_empty_chunk_may_stand_where_another_begins() -> None:
+    def track(*chunks: tuple[int, int]) -> SimpleNamespace:
+        offsets, lengths = (array("Q", side) for side in zip(*chunks, strict=True))
+        return SimpleNamespace(samples=SimpleNamespace(offsets=offsets, lengths=lengths))
+
+    tracks: Any = [track((2, 3), (5, 2)), track((2, 0))]
+    content, moved = mp4._collected(b"0123456789", [(0, 10)], tracks)
+    assert (bytes(content), [list(each) for each in moved]) == (b"23456", [[0, 3], [0]])
+    with pytest.raises(Refusal):
+        mp4._collected(b"0123456789", [(0, 10)], [*tracks, track((4, 2))])

@@ -214,7 +214,8 @@ def _collected(
     content, view, moved = bytearray(), memoryview(data), array("Q", bytes(8 * len(offsets)))
     stored.sort()
     at = part = 0
-    for index in sorted(range(len(offsets)), key=offsets.__getitem__):
+    # An empty one may stand where another begins.
+    for index in sorted(range(len(offsets)), key=lambda index: (offsets[index], lengths[index])):
         start, end = offsets[index], offsets[index] + lengths[index]
         while part < len(stored) and stored[part][1] < end:
             part += 1
