@@ -8,6 +8,7 @@ import asyncpg
 
 from deploy.local.infra import SERVICES
 from tests.running import Running
+from tests.support import eventually
 
 Rows = dict[tuple[str, str], set[str]]
 """The keys of all rows, by service and table."""
@@ -80,13 +81,26 @@ async def rows_of(platform: Running) -> Rows:
     return found
 
 
+async def at_rest(platform: Running) -> Rows:
+    """Every row, once nothing moves any more: what others began has ended."""
+    seen = [await rows_of(platform)]
+
+    async def nothing_moved() -> bool:
+        seen.append(await rows_of(platform))
+        return seen[-1] == seen[-2]
+
+    await eventually(nothing_moved, timeout=20, every=0.5)
+    return seen[-1]
+
+
 async def only_this_remains(platform: Running, before: Rows) -> bool:
     """Whether what is new since `before` is what is KEPT, each with its date; raises AssertionError else."""
     now = await rows_of(platform)
     new = {place: rows - before[place] for place, rows in now.items() if rows - before[place]}
     counted = {place: len(rows) for place, rows in new.items()}
     expected = {place: kept.rows or counted.get(place) for place, kept in KEPT.items()}
-    assert dict(counted.items() - expected.items()) == dict(expected.items() - counted.items())
+    if counted != expected:
+        raise AssertionError(f"{counted.items() - expected.items()} for {expected.items() - counted.items()}")
     for service in SERVICES:
         sql = await asyncpg.connect(database_of(platform, service))
         for table, key in await sql.fetch(_KEYS):

@@ -26,7 +26,7 @@ from cli.receipts import verified
 from deploy.local.infra import SERVICES
 from services.billing.domain import BOOKS_GROUND, kept_until
 from tests.e2e.conftest import ROOT, Join, Person, first_mail
-from tests.e2e.remains import only_this_remains, rows_of
+from tests.e2e.remains import at_rest, only_this_remains
 from tests.personal import used
 from tests.running import Running
 from tests.support import eventually
@@ -116,7 +116,7 @@ async def test_an_account_is_deleted_and_the_receipt_says_so(
     platform: Running, http: aiohttp.ClientSession, join: Join, photo: bytes
 ) -> None:
     other, name = await join(), used(f"leaver{secrets.token_hex(5)}")
-    before = await rows_of(platform)
+    before = await at_rest(platform)
     person = await join(username=name, displayName=used("Leaving Person"))
     asset = await person.upload(photo, "leaving-home.jpg", "image/jpeg")
     order = await person.order("a suitcase by the door", inputAssets=[asset["name"]])
