@@ -63,7 +63,6 @@ class Holder(promises_pb2_grpc.DataHolderServicer):
         await self._if_up(context)
         if self.obeys:
             self.left.clear()
-            self.waiting = 0
         return promises_pb2.Standing(holder=self.name, progress=promises_pb2.ASKED)
 
     async def Verify(self, _request: Any, context: Context) -> promises_pb2.Findings:
