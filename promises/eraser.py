@@ -86,7 +86,6 @@ class Eraser:
 
     def __init__(self, db: Database, erasing: Erasing, erased: Callable[..., Message]) -> None:
         self._db, self._erasing, self._erased = db, erasing, erased
-        self._remains = any(type(each).remove is not Beyond.remove for each in self.beyond)
         self._in_hand: dict[UUID, asyncio.Task[None]] = {}
         self._waiting: list[Turn] = []
         self._woken = asyncio.Event()
@@ -117,8 +116,7 @@ class Eraser:
 
     async def erase(self, tx: Transaction, wanted: Wanted) -> None:
         """Remove the rows in this transaction; the rest, if there may be any, begins with its commit."""
-        await self._erasing.erase(tx, wanted)
-        if self._remains:
+        if await self._erasing.erase(tx, wanted):
             await self._write_down(tx, wanted, gone=True, again=True)
         else:
             self._announce(tx, wanted)
@@ -130,8 +128,7 @@ class Eraser:
         """
         async with self._db.transaction() as tx:
             await self._note(tx, wanted, gone=False, again=True)
-        await self._rows(wanted)
-        if self._remains:
+        if await self._rows(wanted):
             self._take(Turn(wanted, gone=True))
 
     async def _write_down(self, tx: Transaction, wanted: Wanted, *, gone: bool, again: bool) -> None:
@@ -204,22 +201,19 @@ class Eraser:
 
     async def through(self, wanted: Wanted, *, gone: bool = False) -> None:
         """Rows (unless they are gone), what is beyond them, the news of it. Raises what stands in the way."""
-        if not gone:
-            await self._rows(wanted)
-        if gone or self._remains:
+        if gone or await self._rows(wanted):
             for each in self.beyond:
                 await each.remove(wanted)
             async with self._db.transaction() as tx:
                 await self._finish(tx, wanted)
 
-    async def _rows(self, wanted: Wanted) -> None:
-        """What is all, if nothing can be left: then the same commit says so."""
+    async def _rows(self, wanted: Wanted) -> bool:
+        """Whether there may be something beyond them; if not, the same commit says that it is done."""
         await self._erasing.reduce(self._db, wanted.account)
         for collision in range(COLLISIONS):
             try:
                 async with self._db.transaction() as tx:
-                    await self._erasing.erase(tx, wanted)
-                    if self._remains:
+                    if remains := await self._erasing.erase(tx, wanted):
                         await tx.execute(ROWS_GONE, whose=wanted.account, now=self._db.clock.now())
                     else:
                         await self._finish(tx, wanted)
@@ -227,7 +221,7 @@ class Eraser:
                 # A writer holds a row of the person and wants the subject: let it be refused first.
                 await asyncio.sleep(random.uniform(0, 0.01 * (collision + 1)))  # noqa: S311  # no secret
             else:
-                return
+                return remains
         raise Contended
 
     async def _finish(self, tx: Transaction, wanted: Wanted) -> None:

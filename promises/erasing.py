@@ -62,11 +62,13 @@ class Beyond:
     reads: Collection[str] = ()
     """The tables with rows of the person that `note` reads: nothing of theirs goes before it did."""
 
-    async def note(self, tx: Transaction, wanted: Wanted, pseudonym: UUID) -> None:
+    async def note(self, tx: Transaction, wanted: Wanted, pseudonym: UUID) -> bool:  # noqa: ARG002  # of those who have something
         """Before the rows go, in their transaction: keep what `remove` needs in tables that are not personal.
 
-        `pseudonym` is that of retained rows. May come again for an erasure that was noted before.
+        Answers whether there may be something to remove. `pseudonym` is that of retained rows. May come
+        again for an erasure that was noted before.
         """
+        return False
 
     async def remove(self, wanted: Wanted) -> None:
         """Remove it, after the rows. Called again until it raises nothing; twice is harmless."""
@@ -111,9 +113,10 @@ class Erasing:
             while await db.execute(self._batches[name], whose=account) == LARGE:
                 pass
 
-    async def erase(self, tx: Transaction, wanted: Wanted) -> None:
+    async def erase(self, tx: Transaction, wanted: Wanted) -> bool:
         """Everything that `wanted` is about, as declared. Again: what is left, if anything is.
 
+        Answers whether there may be something beyond rows that has to be removed.
         Three statements, in this order: each sees what was committed before it began, so that the last
         one finds every row of those whom the lock waited for.
         Raises Contended if a writer under way holds what is to be erased and waits for the subject.
@@ -123,11 +126,11 @@ class Erasing:
         await tx.first(self._lock, whose=account, at=wanted.deleted_at)
         await self.witnesses.collect(tx, account)
         pseudonym = tx.new_id()
-        for each in self.beyond:
-            await each.note(tx, wanted, pseudonym)
+        beyond = [await each.note(tx, wanted, pseudonym) for each in self.beyond]
         ends = {each.ends: each.keep.ends(wanted.deleted_at) for each in self._retained}
         named = {"named": pseudonym} if ends else {}
         await tx.execute(self._erase, whose=account, about=f"%.{account}", **named, **ends)
+        return any(beyond)
 
 
 def _owners(table: Table) -> Iterator[Column[Any]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import cached_property
 from typing import Any
 
 MOST_MESSAGES = 5000
@@ -16,15 +17,31 @@ MOST_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Message:
-    """One message as one recipient got it; a message to two recipients is two of these."""
+    """One message as one recipient got it; a message to two recipients is two of these. Read when asked for."""
 
     recipient: str
     sender: str
-    subject: str
-    text: str
-    html: str
+    content: bytes
     received_at: datetime
-    size: int
+
+    @cached_property
+    def _parsed(self) -> EmailMessage:
+        return message_from_bytes(self.content, policy=policy.default)
+
+    @property
+    def subject(self) -> str:
+        """Its subject, decoded."""
+        return str(self._parsed.get("Subject", ""))
+
+    @property
+    def text(self) -> str:
+        """Its plain text."""
+        return _body(self._parsed, "plain")
+
+    @property
+    def html(self) -> str:
+        """The same as HTML."""
+        return _body(self._parsed, "html")
 
     def described(self) -> dict[str, Any]:
         """As GET /messages shows it."""
@@ -48,21 +65,11 @@ class Inbox:
 
     def take(self, sender: str, recipients: list[str], content: bytes) -> None:
         """Keep `content`, an RFC 5322 message, for each recipient of the envelope."""
-        parsed = message_from_bytes(content, policy=policy.default)
         for recipient in recipients:
-            message = Message(
-                recipient=recipient,
-                sender=sender,
-                subject=str(parsed.get("Subject", "")),
-                text=_body(parsed, "plain"),
-                html=_body(parsed, "html"),
-                received_at=self._now(),
-                size=len(content),
-            )
-            self._messages.append(message)
-            self._bytes += message.size
+            self._messages.append(Message(recipient, sender, content, self._now()))
+            self._bytes += len(content)
         while len(self._messages) > MOST_MESSAGES or self._bytes > MOST_BYTES:
-            self._bytes -= self._messages.popleft().size
+            self._bytes -= len(self._messages.popleft().content)
 
     def messages(self, recipient: str | None = None) -> list[Message]:
         """Those of one recipient, or all; the case of addresses does not matter."""
@@ -75,7 +82,7 @@ class Inbox:
         """Forget the messages of one recipient, as who owns a mailbox may, or all."""
         gone = self.messages(recipient)
         self._messages = deque(message for message in self._messages if message not in gone)
-        self._bytes = sum(message.size for message in self._messages)
+        self._bytes = sum(len(message.content) for message in self._messages)
 
 
 def _body(message: EmailMessage, kind: str) -> str:

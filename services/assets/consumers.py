@@ -66,21 +66,29 @@ class Objects(Beyond):
     def __init__(self, library: Library, storage: Storage) -> None:
         self._library, self._storage = library, storage
 
+    async def note(self, _tx: Transaction, _wanted: Wanted, _pseudonym: UUID) -> bool:
+        """Only storage knows what it has."""
+        return True
+
     async def remove(self, wanted: Wanted) -> None:
         """Remove what storage finds on their shelf, whatever rows said.
 
         Raises StorageUnavailable, and BeingWritten as long as somebody may still put something there.
         """
-        await self._storage.remove(await self._storage.shelved(wanted.account))
-        await self._storage.discard(await self._storage.quarantined(wanted.account))
-        await self._library.forget_shelf(wanted.account)
-        if await self._library.being_written(wanted.account):
+        shelved, quarantined = await self._lying(wanted.account)
+        await self._storage.remove(shelved)
+        await self._storage.discard(quarantined)
+        if await self._library.forget_shelf(wanted.account):
             raise BeingWritten
 
     async def found(self, account: UUID, erasure: UUID | None) -> list[Share]:
-        """What storage finds there, and, after an erasure, what may come to be there."""
-        shelved, quarantined = await asyncio.gather(
-            self._storage.shelved(account), self._storage.quarantined(account)
-        )
-        written = await self._library.being_written(account) if erasure else 0
+        """What rows say there is; of an erasure, what storage finds there and what may come to be there."""
+        if erasure is None:
+            return [Share("MEDIA", ERASED_NOW, await self._library.held(account))]
+        shelved, quarantined = await self._lying(account)
+        written = await self._library.being_written(account)
         return [Share("MEDIA", ERASED_NOW, len(shelved) + len(quarantined) + written)]
+
+    async def _lying(self, account: UUID) -> tuple[list[UUID], list[UUID]]:
+        """What storage has, in the library and in quarantine."""
+        return await asyncio.gather(self._storage.shelved(account), self._storage.quarantined(account))

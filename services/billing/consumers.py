@@ -82,9 +82,10 @@ class Records(Beyond):
     def __init__(self, books: Books) -> None:
         self._books = books
 
-    async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> None:
+    async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> bool:
         """Say when the book ends, while it is known whose it is."""
         await self._books.close(tx, wanted.account, wanted.deleted_at)
+        return False
 
     async def found(self, account: UUID, erasure: UUID | None) -> list[Share]:
         """How many records there are, as long as anything says whose they are."""

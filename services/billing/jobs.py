@@ -99,9 +99,10 @@ class Payments(Beyond):
             raise SubjectUnknown(account)
         return customer
 
-    async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> None:
+    async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> bool:
         """Keep who they are at Stripe, while it is known whose it is."""
         await self._customers.note(tx, wanted.account, wanted.erasure)
+        return await self._customers.of_erasure(wanted.erasure, tx) is not None
 
     async def remove(self, wanted: Wanted) -> None:
         """Cancel and delete there. Raises what stands in the way."""

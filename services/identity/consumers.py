@@ -16,6 +16,7 @@ from chassis.events import account_of
 from promises.erasing import Beyond, Wanted
 from promises.shares import Share
 from services.identity.adapters.peppers import Peppers
+from services.identity.domain.accounts import Account
 from services.identity.domain.letters import MailKind, Occasion
 from services.identity.domain.mails import Mail
 from services.identity.domain.remembered import NameKind, RetainedName, keyed_hash
@@ -51,11 +52,14 @@ class Remembering(Beyond):
     def __init__(self, db: Database, peppers: Peppers) -> None:
         self._db, self._peppers = db, peppers
 
-    async def note(self, tx: Transaction, wanted: Wanted, pseudonym: UUID) -> None:
+    async def note(self, tx: Transaction, wanted: Wanted, pseudonym: UUID) -> bool:
         """Hash the names with the month's pepper, while they are there; announce the deletion."""
         account = await accounts.find(tx, wanted.account)
-        if account is None:
-            return
+        if account is not None:
+            await self._note(tx, wanted, pseudonym, account)
+        return False
+
+    async def _note(self, tx: Transaction, wanted: Wanted, pseudonym: UUID, account: Account) -> None:
         pepper = self._peppers.of(wanted.deleted_at)
         names = {NameKind.ADDRESS: account.email, NameKind.USERNAME: account.username}
         for kind, name in names.items():

@@ -44,7 +44,7 @@ class Consumers:
         acceptances: Acceptances,
         erasures: Erasures,
         new_id: Callable[[], UUID],
-        hear: Callable[[UUID], None],
+        hear: Callable[[UUID, str], None],
     ) -> None:
         self._documents, self._acceptances, self._new_id = documents, acceptances, new_id
         self._erasures, self._hear = erasures, hear
@@ -60,7 +60,7 @@ class Consumers:
         """A holder says that it is done: look into it."""
         erasure, holder = UUID(event.erasure.rpartition("/")[2]), event.DESCRIPTOR.full_name.split(".")[1]
         if await self._erasures.answered(tx, erasure, holder):
-            tx.after.append(lambda: self._hear(erasure))
+            tx.after.append(lambda: self._hear(erasure, holder))
 
     async def on_account_verified(self, tx: Transaction, event: identity.AccountVerified) -> None:
         """Note the pair that was accepted, with the hashes of both texts, once.
@@ -94,10 +94,11 @@ class Opening(Beyond):
     def __init__(self, erasures: Erasures, holders: list[str], hear: Callable[[UUID], None]) -> None:
         self._erasures, self._holders, self._hear = erasures, holders, hear
 
-    async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> None:
+    async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> bool:
         """The account is gone. A case that this database lost in a restore is opened again."""
         await self._erasures.begin(tx, wanted, self._holders)
         tx.after.append(lambda: self._hear(wanted.erasure))
+        return False
 
     async def found(self, _account: UUID, erasure: UUID | None) -> list[Share]:
         """The tombstones, of which the plan has to speak."""

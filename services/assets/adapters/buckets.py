@@ -54,6 +54,8 @@ class Buckets:
 
     async def delete(self, bucket: str, keys: Sequence[str]) -> None:
         """Delete objects, any number of them; those that are not there are no error."""
+        if not keys:
+            return
         names = [DeleteObject(key) for key in keys]
         # The errors are found while they are listed; those that are told are of objects still there.
         if await self._run(lambda: list(self._minio.remove_objects(bucket, names))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from asyncpg import UniqueViolationError
@@ -69,13 +70,22 @@ ABANDON = Statement(
     text("UPDATE objects SET shelved = TRUE WHERE key = ANY(:keys) AND asset IS NULL RETURNING key"), scalar
 )
 # What is not shelved is being written, or its writer died: it is not forgotten before it is gone.
-FORGET_SHELF = Statement(
-    text("DELETE FROM objects WHERE key BETWEEN :least AND :greatest AND asset IS NULL AND shelved")
+_BEING_WRITTEN = (
+    "SELECT (SELECT count(*) FROM objects WHERE key BETWEEN :least AND :greatest AND NOT shelved) "
+    "+ (SELECT count(*) FROM copying WHERE shelf = :shelf)"
 )
-BEING_WRITTEN = Statement(
+BEING_WRITTEN = Statement(text(_BEING_WRITTEN), scalar)
+FORGET_SHELF = Statement(
     text(
-        "SELECT (SELECT count(*) FROM objects WHERE key BETWEEN :least AND :greatest AND NOT shelved) "
-        "+ (SELECT count(*) FROM copying WHERE shelf = :shelf)"
+        "WITH gone AS (DELETE FROM objects"
+        f" WHERE key BETWEEN :least AND :greatest AND asset IS NULL AND shelved) {_BEING_WRITTEN}"  # noqa: S608  # our own words
+    ),
+    scalar,
+)
+HELD = Statement(
+    text(
+        "SELECT (SELECT count(*) FROM objects WHERE key BETWEEN :least AND :greatest) "
+        "+ (SELECT count(*) FROM uploads WHERE account = :owner AND completed_at IS NULL)"
     ),
     scalar,
 )
@@ -263,17 +273,18 @@ class Library:
         """Keys of objects that lost their asset, or were noted before a time and never had one."""
         return await self._db.all(LOOSE, noted_before=noted_before, most=most)
 
-    async def forget_shelf(self, account: UUID) -> None:
-        """The objects of somebody who was erased are gone, but for those that are being written."""
-        least, greatest = bounds(account)
-        await self._db.execute(FORGET_SHELF, least=least, greatest=greatest)
+    async def forget_shelf(self, account: UUID) -> int:
+        """The objects of somebody who was erased are gone, but for those that `being_written` counts."""
+        return await self._db.one(FORGET_SHELF, **_shelf(account))
 
     async def being_written(self, account: UUID) -> int:
         """How many objects, of the library and public ones, are being written for a person, or may be."""
+        return await self._db.one(BEING_WRITTEN, **_shelf(account))
+
+    async def held(self, account: UUID) -> int:
+        """How many objects a person has, uploads that may have come among them."""
         least, greatest = bounds(account)
-        named = {"least": least, "greatest": greatest, "shelf": shelf_of(account)}
-        written: int = await self._db.one(BEING_WRITTEN, **named)
-        return written
+        return await self._db.one(HELD, least=least, greatest=greatest, owner=account)
 
     async def abandon(self, keys: Sequence[UUID]) -> list[UUID]:
         """Those of these objects that no asset has, and none can have from now on."""
@@ -282,6 +293,11 @@ class Library:
     async def forget(self, keys: Sequence[UUID]) -> None:
         """These objects are gone."""
         await self._db.execute(FORGET, keys=list(keys))
+
+
+def _shelf(account: UUID) -> dict[str, Any]:
+    least, greatest = bounds(account)
+    return {"least": least, "greatest": greatest, "shelf": shelf_of(account)}
 
 
 async def forget_generation(tx: Transaction, account: UUID, generation: UUID) -> None:

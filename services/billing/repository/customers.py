@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Interval, bindparam, select, text
 from sqlmodel import col
 
-from chassis.db import Database, Statement, Transaction, scalar
+from chassis.db import Database, Queries, Statement, Transaction, scalar
 from chassis.errors import SubjectUnknown
 from services.billing.domain import (
     CLOSED_KEPT,
@@ -159,9 +159,9 @@ class Customers:
         rest = OPENING_LASTS - INDEXED_AFTER
         await tx.execute(NOTE, account=account, erasure=erasure, now=self.now, rest=rest)
 
-    async def of_erasure(self, erasure: UUID) -> Closing | None:
+    async def of_erasure(self, erasure: UUID, within: Queries | None = None) -> Closing | None:
         """What an erasure has to close, or has closed."""
-        return await self._db.first(OF_ERASURE, of=erasure)
+        return await (within or self._db).first(OF_ERASURE, of=erasure)
 
     async def wanted(self, rows: int) -> list[Closing]:
         """Up to `rows` that are due and that no erasure waits for."""

@@ -30,10 +30,11 @@ class VendorCopies(Beyond):
     def __init__(self, copies: Copies, routes: Mapping[str, Route]) -> None:
         self._copies, self._routes = copies, routes
 
-    async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> None:
+    async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> bool:
         """End jobs under way, so that holds are given back; mark copies while it is known whose they are."""
         await cancel_all(tx, wanted.account)
         await self._copies.unwanted_of(tx, wanted.account, wanted.erasure)
+        return bool(await self._copies.unwanted(FIRST, 1, wanted.erasure, tx))
 
     async def remove(self, wanted: Wanted) -> None:
         """Have them purged. Raises Unavailable for a vendor that can't be asked now."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from chassis.db import Database, Record, Statement, Transaction, scalar
+from chassis.db import Database, Queries, Record, Statement, Transaction, scalar
 from services.generation.domain import Result, VendorCopy, arrived
 
 # What never arrived leaves no copy; of what did, the vendor's own name for it is what it is purged by.
@@ -101,10 +101,12 @@ class Copies:
         """All copies of a generation that its owner deleted; answers how many there are."""
         return len(await tx.all(OF_GENERATION, owner=account, generation=generation))
 
-    async def unwanted(self, after: UUID, most: int, erasure: UUID | None = None) -> list[VendorCopy]:
+    async def unwanted(
+        self, after: UUID, most: int, erasure: UUID | None = None, within: Queries | None = None
+    ) -> list[VendorCopy]:
         """Up to `most` copies that should be gone and are not, by id; of one erasure, or of all."""
         now = self.db.clock.now()
-        return await self.db.all(UNWANTED, now=now, erasure=erasure, after=after, most=most)
+        return await (within or self.db).all(UNWANTED, now=now, erasure=erasure, after=after, most=most)
 
     async def purged(self, attempts: Sequence[UUID]) -> None:
         """The vendor says that these are gone."""

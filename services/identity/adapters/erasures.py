@@ -20,7 +20,7 @@ from promises.erasing import Wanted
 LOG = logging.getLogger("crafiq.identity.erasures")
 PATIENCE = 1.5  # seconds for all holders, who are asked at once; one that is silent blocks nothing
 WRITING = 6.0  # seconds for privacy to write the tombstone
-AT_ONCE = 4
+AT_ONCE = 1
 """Deletions under way, by `turns`. Each asks all services: many at once would take the time of everybody
 else, and run into one another's deadlines."""
 

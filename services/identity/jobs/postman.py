@@ -14,7 +14,7 @@ from chassis.db import Database
 from services.identity.adapters.smtp import AddressRefused, Mailer, MailServerUnavailable
 from services.identity.domain.mails import Mail
 from services.identity.domain.remembered import Farewell
-from services.identity.repository.mails import FAREWELLS, PEOPLES, Q, Queue
+from services.identity.repository.mails import AT_ONCE, FAREWELLS, PEOPLES, Q, Queue
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Postman:
         """Send until cancelled."""
         while True:
             self._woken.clear()
-            if await self.deliver_due():
+            if await self.deliver_due() >= AT_ONCE:  # there may be more
                 continue
             try:
                 await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)

@@ -17,6 +17,7 @@ from services.identity.domain.remembered import Farewell
 Q = TypeVar("Q", Mail, Farewell)
 # A sender that dies leaves its mails to others after this.
 LEASE = timedelta(minutes=1)
+AT_ONCE = 10
 
 
 class Queue(Generic[Q]):
@@ -27,7 +28,7 @@ class Queue(Generic[Q]):
         due = f"""
             UPDATE {table.name} SET due_at = :leased_until, attempts = attempts + 1
             WHERE id IN (SELECT id FROM {table.name} WHERE due_at <= :now AND create_time > :made_after
-              ORDER BY due_at LIMIT 10 FOR UPDATE SKIP LOCKED)
+              ORDER BY due_at LIMIT {AT_ONCE} FOR UPDATE SKIP LOCKED)
             RETURNING *
         """  # noqa: S608  # our own tables
         # Whether or not it is due, or in somebody's hands.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -32,15 +33,20 @@ class Bus:
         about = f"crafiq.*.v1.*.{account}"
         try:
             async with asyncio.timeout(PATIENCE):
-                found = await self._count(about)
-                manager = self._client.jetstream(timeout=PATIENCE)
-                await asyncio.gather(*(manager.purge_stream(name, subject=about) for name in self._streams))
+                found = sum(await asyncio.gather(*(self._purged(name, about) for name in self._streams)))
                 left = await self._count(about)
-        except (BusError, TimeoutError, OSError) as error:
+        except (BusError, TimeoutError, OSError, KeyError) as error:
             raise BusNotPurged from error
         if left:
             raise BusNotPurged
         return found
+
+    async def _purged(self, stream: str, about: str) -> int:
+        """How many messages there were, says the server; nats-py's own call leaves that out."""
+        asked = json.dumps({"filter": about}).encode()
+        answer = await self._client.request(f"$JS.API.STREAM.PURGE.{stream}", asked, timeout=PATIENCE)
+        purged: int = json.loads(answer.data)["purged"]  # an error has none
+        return purged
 
     async def _count(self, about: str) -> int:
         """How many messages there are."""

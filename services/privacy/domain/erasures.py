@@ -19,10 +19,14 @@ from promises.inventory import plain
 from services.privacy.domain.row import Row
 
 MOMENT = DateTime(timezone=True)
+FIRST_LOOK = timedelta(seconds=1)
+"""A case is looked at when its holders have answered; after this whatever they did."""
 FIRST_REMINDER = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(minutes=1)
 OVERDUE = timedelta(minutes=1)
 """A case without a receipt by then raises an alarm."""
+OPEN_ENDS = timedelta(minutes=1)
+"""How often it is looked whether what the receipt left open is done."""
 IN_DOUBT = timedelta(seconds=60)
 """An approval that led to nothing is looked into after this: no transaction of identity lives as long."""
 FOUND_AGAIN, MESSAGES_WAITING = "FOUND_AGAIN", "MESSAGES_WAITING"
@@ -127,7 +131,7 @@ class Case(Row, table=True):
     def begin(self, deleted_at: datetime, now: datetime) -> None:
         """The account is gone. Later news of the same change nothing."""
         if self.state in (CaseState.APPROVED, CaseState.VOIDED):
-            self.state, self.deleted_at, self.due = CaseState.ERASING, deleted_at, now
+            self.state, self.deleted_at, self.due = CaseState.ERASING, deleted_at, now + FIRST_LOOK
             self._changed()
 
     def void(self, approved_at: datetime) -> bool:
@@ -140,7 +144,8 @@ class Case(Row, table=True):
 
     def sign(self, receipt: str, now: datetime) -> None:
         """Nothing is found any more."""
-        self.state, self.receipt, self.signed_at, self.due = CaseState.RECEIPT_SIGNED, receipt, now, now
+        self.state, self.receipt, self.signed_at = CaseState.RECEIPT_SIGNED, receipt, now
+        self.due = now + OPEN_ENDS  # or when a scrub is reported
         self._changed()
 
     def close(self, supplement: str, now: datetime) -> None:
@@ -197,11 +202,6 @@ class HolderCase(Row, table=True):
             erasure=erasure, holder=holder, state=HolderState.WAITING, before=before, left=None,
             vendors=[], tries=0, cause="", remind_at=now + FIRST_REMINDER, answered_at=None, verified_at=None,
         )  # fmt: skip
-
-    def answer(self, now: datetime) -> None:
-        """It says that it is done: that is looked into."""
-        if self.state is HolderState.WAITING:
-            self.state, self.answered_at = HolderState.ANSWERED, now
 
     def remind(self, cause: str, now: datetime) -> None:
         """It was asked again; `cause` is what it says, or what became of the question."""

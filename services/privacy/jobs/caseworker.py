@@ -19,7 +19,7 @@ from chassis.errors import Refusal
 from promises.erasing import Wanted
 from services.privacy.adapters import RECEIPT, SUPPLEMENT, Bus, Holders, ReceiptKeys, TombstoneLedger
 from services.privacy.domain import Case, CaseState, HolderCase, HolderState
-from services.privacy.domain.erasures import IN_DOUBT, MESSAGES_WAITING
+from services.privacy.domain.erasures import IN_DOUBT, MESSAGES_WAITING, OPEN_ENDS
 from services.privacy.domain.receipts import receipt, supplement
 from services.privacy.repository import Erasures
 from services.privacy.repository.erasures import Open
@@ -34,8 +34,6 @@ POLL = 0.5  # seconds
 QUICK = (0.005, 0.01, 0.02, 0.04)  # seconds in which what waits in an outbox is likely to be relayed
 SOON = 0.25  # seconds in which the other holders are likely to answer
 PATIENT = timedelta(seconds=1)
-OPEN_ENDS = timedelta(minutes=1)
-"""How often it is looked whether what the receipt left open is done."""
 Found: TypeAlias = "promises_pb2.Findings | str"
 """What a holder finds, or why it does not say."""
 
@@ -57,14 +55,22 @@ class Caseworker:
         self._erasures, self._tools, self._clock = erasures, tools, clock
         self._in_hand: dict[UUID, asyncio.Task[None]] = {}
         self._due: set[UUID] = set()
-        self._news: dict[UUID, bool] = {}
+        self._silent: dict[UUID, set[str]] = {}
         self._ripening: set[UUID] = set()
         self._woken = asyncio.Event()
 
-    def hear(self, erasure: UUID) -> None:
-        """There is news of a case."""
-        self._news.setdefault(erasure, False)
-        self._woken.set()
+    def hear(self, erasure: UUID, holder: str = "") -> None:
+        """There is news of a case: a holder answered.
+
+        Most answer at once, and then one look is enough: it waits for them a little. Others of this service
+        may have heard the rest.
+        """
+        silent = self._silent.setdefault(erasure, set(self._tools.holders.names))
+        silent.discard(holder)
+        if silent:
+            self._ripen(erasure)
+        else:
+            self._take(erasure)
 
     async def run(self) -> None:
         """Work until cancelled; what is in hand is left to its lease."""
@@ -89,41 +95,32 @@ class Caseworker:
             LOG.warning("cases can't be taken at the moment: %s", type(error).__name__)
 
     def _begin(self) -> None:
-        for erasure in [*self._due, *self._news]:
+        for erasure in [each for each in self._due if each not in self._in_hand]:
             if len(self._in_hand) == AT_ONCE:
                 return
-            if erasure in self._in_hand:
-                continue
-            due, ripe = erasure in self._due, self._news.pop(erasure, False)
             self._due.discard(erasure)
-            look = self.step(erasure) if due else self._listen(erasure, ripe=ripe)
-            self._in_hand[erasure] = asyncio.create_task(self._look(erasure, look))
+            self._in_hand[erasure] = asyncio.create_task(self._look(erasure))
 
-    async def _look(self, erasure: UUID, look: Coroutine[Any, Any, None]) -> None:
+    def _take(self, erasure: UUID) -> None:
+        self._due.add(erasure)
+        self._woken.set()
+
+    async def _look(self, erasure: UUID) -> None:
         try:
-            await look
+            await self.step(erasure)
         except Exception as error:
             LOG.warning("erasures/%s is looked at again: %s", erasure, _cause(error), exc_info=error)
         finally:
             del self._in_hand[erasure]
             self._woken.set()
 
-    async def _listen(self, erasure: UUID, *, ripe: bool) -> None:
-        """A holder answered. Most answer at once, and then one look is enough: it waits for them a little."""
-        silent = await self._erasures.silent(erasure)
-        if silent == 0 or (silent is not None and ripe):
-            await self.step(erasure)
-        elif silent is not None:
-            await self._erasures.touch(erasure)
-            self._ripen(erasure)
-
     def _ripen(self, erasure: UUID) -> None:
         """Look soon, whatever was heard by then."""
 
         def ripe() -> None:
             self._ripening.discard(erasure)
-            self._news[erasure] = True
-            self._woken.set()
+            if erasure in self._silent:  # else it is through
+                self._take(erasure)
 
         if erasure not in self._ripening:
             self._ripening.add(erasure)
@@ -132,6 +129,8 @@ class Caseworker:
     async def step(self, erasure: UUID) -> None:
         """Do what can be done now for a case, and say when to look again."""
         case = await self._erasures.get(erasure)
+        if case is None or case.state is not CaseState.ERASING:
+            self._silent.pop(erasure, None)
         if case is None or case.account is None:
             return
         if case.state is CaseState.APPROVED:
@@ -185,8 +184,16 @@ class Caseworker:
             else:
                 held.case.wait(_pause(held.holders), now)
             await held.save()
+        self._wait_for(held)
+
+    def _wait_for(self, held: Open) -> None:
+        """Whose answer leads to the next look."""
+        if held.case.state is not CaseState.ERASING:
+            self._silent.pop(held.case.id, None)
+            return
+        self._silent[held.case.id] = {e.holder for e in held.holders if e.state is HolderState.WAITING}
         if any(each.cause == MESSAGES_WAITING for each in held.holders):
-            self._ripen(case.id)
+            self._ripen(held.case.id)
 
     def _sign(self, held: Open, purged: int, now: datetime) -> None:
         held.case.bus_before = purged

@@ -26,20 +26,12 @@ _HOLDERS = (
 )
 HOLDERS = Statement(_HOLDERS, HolderCase)
 HOLDERS_LOCKED = Statement(_HOLDERS.with_for_update(), HolderCase)
-HOLDER_LOCKED = Statement(
-    select(HolderCase)
-    .where(col(HolderCase.erasure) == bindparam("case"), col(HolderCase.holder) == bindparam("name"))
-    .with_for_update(),
-    HolderCase,
-)
-SILENT = Statement(
+ANSWERED = Statement(
     text(
-        "SELECT (SELECT count(*) FROM erasure_holders WHERE erasure = id AND state = 'WAITING')"
-        " FROM erasure_cases WHERE id = :erasure AND state = 'ERASING'"
-    ),
-    scalar,
+        "UPDATE erasure_holders SET state = 'ANSWERED', answered_at = :at"
+        " WHERE erasure = :case AND holder = :name AND state = 'WAITING'"
+    )
 )
-TOUCH = Statement(text("UPDATE erasure_cases SET revision = revision + 1 WHERE id = :erasure"))
 # Rows as JSON, so that those of a case are one statement.
 _ROWS = "jsonb_populate_recordset(CAST(NULL AS erasure_holders), :rows) AS new"
 ADD_HOLDERS = Statement(
@@ -222,25 +214,13 @@ class Erasures:
             await self.db.execute(KEEP_KEY, id_=key.kid, public=key.jwk, at=key.since)
 
     async def answered(self, tx: Transaction, erasure: UUID, holder: str) -> bool:
-        """A holder says that it is done; False if there is no such case.
+        """A holder says that it is done, which will be looked into; False if that was known.
 
         The case is not locked for it: one transaction hears of many cases, and those of other holders in
         another order.
         """
-        held = await tx.first(HOLDER_LOCKED, case=erasure, name=holder)
-        if held is None:
-            return False
-        held.answer(self.db.clock.now())
-        await tx.execute(SAVE_HOLDERS, rows=[_json(held)])
-        return True
-
-    async def silent(self, erasure: UUID) -> int | None:
-        """How many holders have not answered yet; None if the case is not under way."""
-        return await self.db.first(SILENT, erasure=erasure)
-
-    async def touch(self, erasure: UUID) -> None:
-        """Those who watch hear that something changed in a holder."""
-        await self.db.execute(TOUCH, erasure=erasure)
+        now = self.db.clock.now()
+        return await tx.execute(ANSWERED, case=erasure, name=holder, at=now) == 1
 
 
 def _json(holder: HolderCase) -> dict[str, Any]:

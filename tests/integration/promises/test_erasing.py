@@ -42,8 +42,9 @@ class Shelf(Beyond):
         self.away, self.noted, self.removed = away, 0, 0
         self.things: dict[UUID, int] = {}
 
-    async def note(self, _tx: Transaction, _wanted: Wanted, _pseudonym: UUID) -> None:
+    async def note(self, _tx: Transaction, _wanted: Wanted, _pseudonym: UUID) -> bool:
         self.noted += 1
+        return True
 
     async def remove(self, wanted: Wanted) -> None:
         if self.away:
