@@ -17,7 +17,7 @@ MOST_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Message:
-    """One message as one recipient got it; a message to two recipients is two of these. Read when asked for."""
+    """One message as one recipient got it, read when asked for; one to two recipients is two of these."""
 
     recipient: str
     sender: str

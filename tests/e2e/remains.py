@@ -84,9 +84,9 @@ async def rows_of(platform: Running) -> Rows:
 
 
 async def at_rest(platform: Running) -> Rows:
-    """Every row, once nothing moves any more: what others began has ended, and what they left to draw waits."""
+    """Every row, once nothing moves any more: what others began has ended, or waits for good."""
     sql = await asyncpg.connect(database_of(platform, "assets"))
-    # What came first is drawn last, so this may take as long as all tests before; who is at it now keeps nothing.
+    # What came first is drawn last, which may take long after all tests before; who is at it keeps nothing.
     await sql.execute("UPDATE renderings SET due = NULL WHERE due IS NOT NULL")
     await sql.close()
     seen = [await rows_of(platform)]

@@ -77,8 +77,8 @@ _BEING_WRITTEN = (
 BEING_WRITTEN = Statement(text(_BEING_WRITTEN), scalar)
 FORGET_SHELF = Statement(
     text(
-        "WITH gone AS (DELETE FROM objects"
-        f" WHERE key BETWEEN :least AND :greatest AND asset IS NULL AND shelved) {_BEING_WRITTEN}"  # noqa: S608  # our own words
+        "WITH gone AS (DELETE FROM objects"  # noqa: S608  # our own words
+        f" WHERE key BETWEEN :least AND :greatest AND asset IS NULL AND shelved) {_BEING_WRITTEN}"
     ),
     scalar,
 )
