@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from asyncpg import UniqueViolationError
@@ -18,9 +17,19 @@ from services.assets.domain.library import Asset, Delivery, Edge, Origin, Stored
 from services.assets.domain.media import MediaKind
 from services.assets.domain.refusals import AssetNotFound, UploadNotFound
 from services.assets.domain.renditions import Rendering
-from services.assets.domain.shelves import bounds, shelf_of
+from services.assets.domain.shelves import bounds
 from services.assets.domain.uploads import Upload
 from services.assets.repository import countdowns
+from services.assets.repository.objects import (
+    ABANDON,
+    BEING_WRITTEN,
+    FORGET,
+    FORGET_SHELF,
+    HELD,
+    LOOSE,
+    SHELVE,
+    on_shelf,
+)
 from services.assets.repository.uploads import UPLOAD_LOCKED
 
 _ASSET = select(Asset).where(col(Asset.id) == bindparam("asset"), col(Asset.account) == bindparam("owner"))
@@ -45,49 +54,6 @@ PAGE = Statement(
         """
     ),
     Asset,
-)
-SHELVE = Statement(
-    text(
-        "UPDATE objects SET asset = :owner, shelved = TRUE "
-        "WHERE key = :object_key AND asset IS NULL AND NOT shelved"
-    )
-)
-# Marked before they are removed: whoever wrote one of them and is late can't shelve it any more.
-LOOSE = Statement(
-    text(
-        """
-        UPDATE objects SET shelved = TRUE WHERE key IN (
-          SELECT key FROM objects WHERE asset IS NULL AND (shelved OR noted_at <= :noted_before)
-          LIMIT :most FOR UPDATE SKIP LOCKED)
-        RETURNING key
-        """
-    ),
-    scalar,
-)
-FORGET = Statement(text("DELETE FROM objects WHERE key = ANY(:keys) AND asset IS NULL"))
-# Marked, so that it is no asset's from now on; it waits for who is about to commit one.
-ABANDON = Statement(
-    text("UPDATE objects SET shelved = TRUE WHERE key = ANY(:keys) AND asset IS NULL RETURNING key"), scalar
-)
-# What is not shelved is being written, or its writer died: it is not forgotten before it is gone.
-_BEING_WRITTEN = (
-    "SELECT (SELECT count(*) FROM objects WHERE key BETWEEN :least AND :greatest AND NOT shelved) "
-    "+ (SELECT count(*) FROM copying WHERE shelf = :shelf)"
-)
-BEING_WRITTEN = Statement(text(_BEING_WRITTEN), scalar)
-FORGET_SHELF = Statement(
-    text(
-        "WITH gone AS (DELETE FROM objects"  # noqa: S608  # our own words
-        f" WHERE key BETWEEN :least AND :greatest AND asset IS NULL AND shelved) {_BEING_WRITTEN}"
-    ),
-    scalar,
-)
-HELD = Statement(
-    text(
-        "SELECT (SELECT count(*) FROM objects WHERE key BETWEEN :least AND :greatest) "
-        "+ (SELECT count(*) FROM uploads WHERE account = :owner AND completed_at IS NULL)"
-    ),
-    scalar,
 )
 # Rows are counted before they cascade: the asset, its lineage, its places in packs, its renditions and
 # that they were to be drawn, that it was to be removed.
@@ -275,11 +241,11 @@ class Library:
 
     async def forget_shelf(self, account: UUID) -> int:
         """The objects of somebody who was erased are gone, but for those that `being_written` counts."""
-        return await self._db.one(FORGET_SHELF, **_shelf(account))
+        return await self._db.one(FORGET_SHELF, **on_shelf(account))
 
     async def being_written(self, account: UUID) -> int:
         """How many objects, of the library and public ones, are being written for a person, or may be."""
-        return await self._db.one(BEING_WRITTEN, **_shelf(account))
+        return await self._db.one(BEING_WRITTEN, **on_shelf(account))
 
     async def held(self, account: UUID) -> int:
         """How many objects a person has, uploads that may have come among them."""
@@ -293,11 +259,6 @@ class Library:
     async def forget(self, keys: Sequence[UUID]) -> None:
         """These objects are gone."""
         await self._db.execute(FORGET, keys=list(keys))
-
-
-def _shelf(account: UUID) -> dict[str, Any]:
-    least, greatest = bounds(account)
-    return {"least": least, "greatest": greatest, "shelf": shelf_of(account)}
 
 
 async def forget_generation(tx: Transaction, account: UUID, generation: UUID) -> None:

@@ -20,7 +20,7 @@ from services.assets.domain.renditions import (
     Rendering,
     Rendition,
 )
-from services.assets.repository.library import SHELVE
+from services.assets.repository.objects import SHELVE
 
 # What came last is what somebody is looking at. A publication waits for its asset, whose renditions it gets.
 CLAIM = Statement(
