@@ -4,8 +4,10 @@ Usage: python -m tests.bench.soak [minutes]
 
 Prints, for each process of the platform with all that it started, its memory after the first fifth of the
 time and at the end, and the slope of a line through all samples between, in MiB an hour, with its standard
-error. Memory is the proportional share (PSS): what many processes share is counted once. Fails if a slope is
-greater than `LEAK` by more than twice its error, or if somebody did not get what they came for.
+error. Memory is what is anonymous in the proportional share (Pss_Anon): what many processes share is counted
+once; pages of files, which the kernel takes back, and PostgreSQL's shared buffers, which are as large as they
+were set to be, are not. Fails if a slope is greater than `LEAK` by more than twice its error, or if somebody
+did not get what they came for.
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
-import psutil
 import uvloop
 
 from cli.api import ApiRefused
@@ -53,9 +54,10 @@ def memory(processes: Mapping[str, int]) -> dict[str, float]:
 
 def _share(pid: int) -> float:
     try:
-        return float(psutil.Process(pid).memory_full_info().pss)
-    except psutil.Error:  # ended meanwhile
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
+    except OSError:  # ended meanwhile
         return 0.0
+    return next(float(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss_Anon:"))
 
 
 def slope(samples: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -20,9 +21,8 @@ from promises.erasing import Wanted
 LOG = logging.getLogger("crafiq.identity.erasures")
 PATIENCE = 1.5  # seconds for all holders, who are asked at once; one that is silent blocks nothing
 WRITING = 6.0  # seconds for privacy to write the tombstone
-AT_ONCE = 1
-"""Deletions under way, by `turns`. Each asks all services: many at once would take the time of everybody
-else, and run into one another's deadlines."""
+TURN = 0.1
+"""Seconds until the next deletion begins although this one is not through: it waits for somebody slow."""
 
 
 class Erasures:
@@ -30,8 +30,21 @@ class Erasures:
 
     def __init__(self, channels: Mapping[str, grpc.aio.Channel]) -> None:
         self._holders = [promises_pb2_grpc.DataHolderStub(channel) for channel in channels.values()]
-        self.turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = asyncio.Semaphore(1)
         self._privacy = privacy_pb2_grpc.PrivacyServiceStub(channels["privacy"])
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """One deletion after the other: each asks all services, and a crowd would take everybody's time."""
+        await self._turns.acquire()
+        loop = asyncio.get_running_loop()
+        over = loop.call_later(TURN, self._turns.release)
+        try:
+            yield
+        finally:
+            if loop.time() < over.when():
+                over.cancel()
+                self._turns.release()
 
     async def plans(self, account: UUID) -> list[promises_pb2.Plan]:
         """What deleting would do now, of those who answer in time."""

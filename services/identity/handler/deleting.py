@@ -38,7 +38,7 @@ class Deleting:
         await signed_in(self.kit, self.kit.db, call)
         if not self.kit.keys.proves(request.reauth_token, call.account, call.caller.session):
             raise ReauthenticationNeeded
-        async with self.kit.erasures.turns:  # whoever waits has not begun
+        async with self.kit.erasures.turn():  # whoever waits has not begun
             plans, own = await asyncio.gather(
                 self.kit.erasures.plans(call.account), self.kit.promises.holdings.plan(call.account)
             )
