@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from crafiq.assets.v1 import assets_pb2
 from crafiq.promises.v1 import promises_pb2
+from crafiq.promises.v1.promises_pb2_grpc import DataHolderStub
 
 from chassis.db import Isolation
 from chassis.errors import Refusal
@@ -46,6 +47,25 @@ async def remains(person: Person) -> dict[str, int]:
         listed = world.s3.list_objects(bucket, prefix=f"{shelf_of(person.id)}/", recursive=True)
         found[bucket] = len(list(listed))
     return dict(+found)
+
+
+async def planned(person: Person) -> int:
+    """How many rows about files, and files, a plan speaks of."""
+    stub: Any = DataHolderStub(person.world.channel("privacy"))
+    plan = await stub.Preview(promises_pb2.PreviewRequest(account=f"accounts/{person.id}"), timeout=10)
+    going = [bucket for bucket in plan.buckets if bucket.fate == promises_pb2.ERASED_NOW]
+    return sum(each.count for bucket in going for each in bucket.counts if each.category == "MEDIA")
+
+
+@promise
+async def test_a_plan_counts_every_file_also_one_that_is_on_its_way(ada: Person, photo: bytes) -> None:
+    assert await planned(ada) == 0
+    await ada.upload(photo)
+    await ada.world.put(await ada.open(photo), photo)
+
+    lying = await remains(ada)
+    assert (lying[LIBRARY], lying[QUARANTINE]) == (1, 1)
+    assert await planned(ada) == lying["assets"] + lying["uploads"] + 2
 
 
 @promise
