@@ -22,6 +22,7 @@ ADMIN = "admin"
 PURGES = "privacy"
 """Who removes everything about a person from the bus."""
 MAX_AGE = timedelta(days=7)
+MEMORY_LIMIT = "256MiB"
 DUPLICATE_WINDOW = timedelta(minutes=10)
 
 
@@ -87,7 +88,7 @@ class Nats:
         return Program(
             name="nats",
             command=[str(binaries.script("nats-server")), "-c", str(config)],
-            environment=environment(GOMEMLIMIT="256MiB"),
+            environment=environment(GOMEMLIMIT=MEMORY_LIMIT),
             folder=self._state.folder("nats"),
             ready=accepts(self.port),
             port=self.port,

@@ -6,13 +6,15 @@ Prints, for each process of the platform with all that it started, its memory af
 time and at the end, and the slope of a line through all samples between, in MiB an hour, with its standard
 error. Memory is what is anonymous in the proportional share (Pss_Anon): what many processes share is counted
 once; pages of files, which the kernel takes back, and PostgreSQL's shared buffers, which are as large as they
-were set to be, are not. Fails if a slope is greater than `LEAK` by more than twice its error, or if somebody
-did not get what they came for.
+were set to be, are not. Fails if a slope is greater than `LEAK` by more than twice its error (a server that
+collects its garbage at a limit: if it is beyond that), or if somebody did not get what they came for; then it
+prints what the gateway has to say of that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import sys
 import tempfile
@@ -26,6 +28,7 @@ import uvloop
 
 from cli.api import ApiRefused
 from cli.demo import example
+from deploy.local import nats, seaweed
 from tests.bench.servers import quiet
 from tests.e2e.conftest import Person, new_person
 from tests.e2e.test_deletion import leave, receipt
@@ -38,6 +41,8 @@ PEOPLE, EVERY, ROUNDS = 4, 5.0, 5
 """People at a time; seconds between samples; what somebody makes before they leave."""
 LEAK = 60.0
 """MiB an hour that a process may gain: caches and pools still fill after two minutes."""
+LIMITS = {"nats": nats.MEMORY_LIMIT, "s3": seaweed.MEMORY_LIMIT}
+"""What these may fill with garbage before they collect it."""
 PHOTO = example.photo()
 Samples = Mapping[str, Sequence[tuple[float, float]]]
 """Of each process: when (seconds), how much (MiB)."""
@@ -113,22 +118,35 @@ async def _soak(running: Running, minutes: float) -> tuple[Samples, Counter[str]
     return samples, done
 
 
+def _leaks(name: str, taken: Sequence[tuple[float, float]]) -> bool:
+    if name in LIMITS:
+        return taken[-1][1] > float(LIMITS[name].removesuffix("MiB"))
+    rise, error = slope(taken)
+    return rise - 2 * error > LEAK
+
+
+def _faults(state: Path) -> list[str]:
+    """The lines of the gateway's log about answers that are our fault."""
+    lines = (state / "logs" / "gateway.log").read_text(encoding="utf-8").splitlines()
+    entries = ((line, json.loads(line)) for line in lines if line.startswith("{"))
+    return [line for line, entry in entries if entry["status"] >= 500]
+
+
 def main(minutes: float) -> int:
     """Run and print; the exit code says whether nothing leaks and nobody failed."""
     quiet()
     scratch = tempfile.TemporaryDirectory(prefix="crafiq-soak-", ignore_cleanup_errors=True)
     with scratch as folder, started(Path(folder)) as running:
         samples, done = uvloop.run(_soak(running, minutes))
+        faults = _faults(Path(folder))
     print(f"{minutes:g} minutes, {PEOPLE} people at a time: {dict(done)}")
     print(f"{'process':16}{'MiB then':>10}{'MiB now':>10}{'MiB an hour':>14}{'+-':>8}")
-    leaking = []
     for name, taken in samples.items():
         rise, error = slope(taken)
         print(f"{name:16}{taken[0][1]:10.1f}{taken[-1][1]:10.1f}{rise:14.1f}{error:8.1f}")
-        if rise - 2 * error > LEAK:
-            leaking.append(name)
+    leaking = [name for name, taken in samples.items() if _leaks(name, taken)]
     failed = [what for what in done if what.startswith("failed")]
-    for trouble in (*(f"{name} grows" for name in leaking), *failed):
+    for trouble in (*(f"{name} grows" for name in leaking), *failed, *faults):
         print(trouble, file=sys.stderr)
     return 0 if done["lives"] and not leaking and not failed else 1
 
