@@ -173,8 +173,8 @@ class Stripe:
 def signed(body: bytes, signature: str, secret: SecretStr) -> Any:
     """The event in a body that Stripe signed with our endpoint's secret a moment ago.
 
-    `signature` is the header Stripe-Signature: while the secret is being exchanged Stripe signs with both, and
-    one has to fit. None if what was signed is no JSON. Raises WebhookUnsigned; always if there is no secret.
+    `signature` is the header Stripe-Signature: while the secret is exchanged Stripe signs with both, and one
+    has to fit. None if what was signed is no JSON. Raises WebhookUnsigned; always if there is no secret.
     """
     try:
         stripe.WebhookSignature.verify_header(body, signature, secret.get_secret_value(), SIGNED_WITHIN)

@@ -26,8 +26,8 @@ class WebhookUnsigned(InvalidArgument):
     """The signature is missing, another's, of another body, or too old."""
 
     sentence = (
-        "The header Stripe-Signature does not fit this body, or is older than 5 minutes: sign the body with the"
-        " secret of this endpoint, and send it at once, byte by byte as it was signed."
+        "The header Stripe-Signature does not fit this body, or is older than 5 minutes: sign the body with"
+        " the secret of this endpoint, and send it at once, byte by byte as it was signed."
     )
 
 

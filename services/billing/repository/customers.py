@@ -246,8 +246,7 @@ class Customers:
 
     async def reopen(self, customer: str) -> None:
         """Something is left of one who is to be closed, or was: it is seen to at once."""
-        async with self._db.transaction() as tx:
-            await tx.execute(REOPEN, customer=customer, now=self.now)
+        await self._db.execute(REOPEN, customer=customer, now=self.now)
 
     async def wanted(self, rows: int) -> list[Closing]:
         """Up to `rows` that are due and that no erasure waits for."""
