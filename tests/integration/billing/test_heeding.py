@@ -113,6 +113,18 @@ async def test_who_others_deleted_at_stripe_is_no_customer_any_more_and_may_beco
     assert await states(till, book) == [("ADOPTED", None)]
 
 
+async def test_who_looked_before_closes_nothing_that_has_begun_since(till: Till) -> None:
+    account, customer, _ = await till.payer(0)
+    book, customers = await till.book(account), Customers(till.db)
+    await till.bank.client.v1.customers.delete_async(customer)
+    await till.payments.heed(Notice(customer))
+    closing = await customers.of_nobody(customer)
+    assert closing is not None
+    assert await customers.open(account) is not None
+    await customers.closed(closing)
+    assert await states(till, book) == [("OPENING", None)]
+
+
 async def test_a_new_key_is_used_although_a_backup_has_forgotten_the_first(till: Till) -> None:
     """Under the first one Stripe would name the customer who was deleted, for a day."""
     account, customer, _ = await till.payer(0)
@@ -181,6 +193,7 @@ async def test_what_is_said_after_the_end_changes_nothing(till: Till) -> None:
     wanted = till.wanted(account)
     await till.eraser.through(wanted)
     before = await till.closings_of(wanted)
+    till.clock.forward(timedelta(hours=1))
     for notice in (*(Notice(customer, each) for each in subscribed), Notice(customer), Notice(customer)):
         await till.payments.heed(notice)
     assert await till.closings_of(wanted) == before
