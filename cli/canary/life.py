@@ -245,3 +245,15 @@ class Life:
             await self.ask(rpc)
         for rpc in ("billing.GetBalance", "billing.ListEntries"):
             await self.ask(rpc)
+        await self._unsigned()
+
+    async def _unsigned(self) -> None:
+        """What claims to come from a vendor and is not signed is refused, and no word of it stays."""
+        said = {"type": "customer.deleted", "data": {"object": {"id": self.word("webhook nobody signed")}}}
+        try:
+            await self.ask("billing.ReceiveWebhook", of="webhooks/stripe", **said)
+        except ApiRefused as refused:
+            if refused.reason == "WEBHOOK_UNSIGNED":
+                return
+            raise
+        raise CanaryFailed("A webhook that nobody signed was believed.")

@@ -91,8 +91,10 @@ class Caller:
         path = _VARIABLE.sub(of, getattr(rule, verb))
         if rule.body == "*":
             return verb.upper(), path, fields
-        mask = {"updateMask": ",".join(fields)} if rule.body else {k: _spelled(v) for k, v in fields.items()}
-        return verb.upper(), f"{path}?{urlencode(mask)}" if mask else path, fields if rule.body else None
+        query = {} if rule.body else {k: _spelled(v) for k, v in fields.items()}
+        if "update_mask" in self._rpcs[rpc].input_type.fields_by_name:
+            query = {"updateMask": ",".join(fields)}
+        return verb.upper(), f"{path}?{urlencode(query)}" if query else path, fields if rule.body else None
 
 
 def _spelled(value: Any) -> str:

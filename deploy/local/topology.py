@@ -201,6 +201,10 @@ class Topology:
     def _billing(self) -> Mapping[str, str]:
         real, sandbox = self.stripe_key, self._infra.reached("sandbox-stripe", self.stripe)
         self._infra.secrets.put("billing", "crafiq_stripe_api_key", real or self._stripe_key)
+        # What Stripe says by itself is signed with it. One that nobody else knows keeps that door closed.
+        if signs := self._settings.key("STRIPE_WEBHOOK_SECRET"):
+            self._infra.secrets.put("billing", "crafiq_stripe_webhook_secret", signs)
+        self._infra.secrets.get("billing", "crafiq_stripe_webhook_secret", _webhook_secret)
         return {"CRAFIQ_STRIPE_URL": STRIPE_URL if real else f"http://{sandbox}"}
 
     def _privacy(self) -> Mapping[str, str]:
@@ -221,6 +225,10 @@ class Topology:
 
 def _sandbox_key() -> str:
     return f"sk-sandbox-{password()}"
+
+
+def _webhook_secret() -> str:
+    return f"whsec_{password()}"
 
 
 def _sandbox_stripe_key() -> str:

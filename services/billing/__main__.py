@@ -30,7 +30,7 @@ class Settings(ServiceSettings):
     """`sign_up_credits`: what a new person is given, which ends after `sign_up_credits_last` if that is set.
 
     `hold_lifetime`: how long a hold stands before the job is asked about. `stripe_api_key`: without it
-    Stripe refuses whatever it is asked.
+    Stripe refuses whatever it is asked; `stripe_webhook_secret`: without it nothing is believed that comes.
     """
 
     sign_up_credits: int = Field(default=100, ge=0, le=1_000_000)
@@ -38,6 +38,7 @@ class Settings(ServiceSettings):
     hold_lifetime: timedelta = timedelta(hours=24)
     stripe_url: str = "https://api.stripe.com"
     stripe_api_key: SecretStr = SecretStr("")
+    stripe_webhook_secret: SecretStr = SecretStr("")
 
 
 @asynccontextmanager
@@ -45,8 +46,6 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Payment
     """Wire the service; its connections to Stripe close when the block ends."""
     ledger, books = Ledger(service.db), Books(service.db)
     pages = Pages(bytes.fromhex(settings.request_key.get_secret_value()))
-    handler = Handler(ledger, pages, settings.hold_lifetime)
-    service.offer(billing_pb2.DESCRIPTOR.services_by_name["BillingService"], handler)
     welcome = Gift(settings.sign_up_credits, settings.sign_up_credits_last)
     service.listen(Consumers(ledger, welcome).subscriptions())
     service.every(Job("expire lots", timedelta(minutes=1), Expiry(ledger).run))
@@ -55,6 +54,9 @@ async def compose(service: Service, settings: Settings) -> AsyncIterator[Payment
     service.every(Job("sweep closed books", HOURLY, books.sweep))
     async with stripe_at(settings.stripe_url, settings.stripe_api_key) as stripe:
         payments = Payments(Customers(service.db), stripe)
+        told = settings.stripe_webhook_secret
+        handler = Handler(ledger, pages, settings.hold_lifetime, payments.heed, told)
+        service.offer(billing_pb2.DESCRIPTOR.services_by_name["BillingService"], handler)
         keep_promises(service, AccountErased, [Records(books), payments])
         service.every(Job("close customers", timedelta(minutes=1), payments.sweep))
         yield payments

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from crafiq.billing.v1 import billing_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import SecretStr
 
 from chassis.pages import Pages, size
 from chassis.rpc import Call
-from services.billing.domain import Entry, Hold, HoldCaptured, HoldState, id_of
+from services.billing.adapters.stripe import signed
+from services.billing.domain import (
+    WEBHOOK,
+    Entry,
+    Hold,
+    HoldCaptured,
+    HoldState,
+    Notice,
+    WebhookUnknown,
+    id_of,
+    notice_of,
+)
 from services.billing.repository import Ledger
+
+Heed = Callable[[Notice], Awaitable[None]]
 
 
 class Handler:
-    """BillingService. `hold_lifetime` is how long a hold stands before the job is asked about."""
+    """BillingService. `hold_lifetime` is how long a hold stands before the job is asked about.
 
-    def __init__(self, ledger: Ledger, pages: Pages, hold_lifetime: timedelta) -> None:
+    `heed` is called with what Stripe says under the signature of `webhook_secret`.
+    """
+
+    def __init__(
+        self, ledger: Ledger, pages: Pages, hold_lifetime: timedelta, heed: Heed, webhook_secret: SecretStr
+    ) -> None:
         self._ledger, self._pages, self._hold_lifetime = ledger, pages, hold_lifetime
+        self._heed, self._webhook_secret = heed, webhook_secret
 
     async def GetBalance(self, _request: billing_pb2.GetBalanceRequest, call: Call) -> billing_pb2.Balance:
         """The caller's credits."""
@@ -53,6 +74,18 @@ class Handler:
         if hold.state is HoldState.CAPTURED:
             raise HoldCaptured(generation=generation)
         return _hold(hold)
+
+    async def ReceiveWebhook(
+        self, request: billing_pb2.ReceiveWebhookRequest, call: Call
+    ) -> billing_pb2.ReceiveWebhookResponse:
+        """Heed what Stripe says: who signed it is Stripe, and nobody else needs to be anybody."""
+        if request.name != WEBHOOK:
+            raise WebhookUnknown
+        event = signed(request.body.data, call.metadata.get("stripe-signature", ""), self._webhook_secret)
+        notice = notice_of(event)
+        if notice is not None:
+            await self._heed(notice)
+        return billing_pb2.ReceiveWebhookResponse()
 
 
 def _hold(hold: Hold) -> billing_pb2.Hold:

@@ -19,16 +19,28 @@ from promises.erasing import Beyond, Wanted
 from promises.shares import Share
 from services.billing.adapters.jobs import Jobs
 from services.billing.adapters.stripe import Stripe
-from services.billing.domain import Closing, ClosingState, Outcome, StripeFailed
+from services.billing.domain import (
+    Closing,
+    ClosingState,
+    Notice,
+    Outcome,
+    StripeFailed,
+    StripeRefused,
+    StripeUnavailable,
+)
 from services.billing.repository import Customers, Ledger
 
 log = logging.getLogger(__name__)
 STALE = Counter("crafiq_billing_stale_holds", "Holds past their time, by what generation says.", ["outcome"])
 NO_ANSWER, UNDER_WAY, UNHEARD = (STALE.labels(said) for said in ("no answer", "under way", "ended unheard"))
+HEARD = Counter("crafiq_billing_notices", "What Stripe said by itself, by whom it was about.", ["about"])
+SOMEBODY, CLOSED, NOBODY = (HEARD.labels(whom) for whom in ("somebody", "somebody who left", "nobody here"))
 ASK_AGAIN = timedelta(hours=1)
 MAKING_SECONDS = 15.0
 LOOKING_SECONDS = 1.5
 """How long a preview waits for Stripe: whoever asks for all previews waits two."""
+HEEDING_SECONDS = 8.0
+"""How long Stripe may take to say how things stand: the gateway waits ten."""
 
 
 class Expiry:
@@ -81,7 +93,7 @@ class StaleHolds:
 
 
 class Payments(Beyond):
-    """Customers at Stripe: made when somebody pays, closed when they are erased."""
+    """Customers at Stripe: made when somebody pays, looked up when it says so, closed when erased."""
 
     def __init__(self, customers: Customers, stripe: Stripe, batch: int = 20) -> None:
         self._customers, self._stripe, self._batch = customers, stripe, batch
@@ -98,6 +110,40 @@ class Payments(Beyond):
         if customer is None:
             raise SubjectUnknown(account)
         return customer
+
+    async def heed(self, notice: Notice) -> None:
+        """Something changed at Stripe: have here what it says now. Twice, late and out of order is the same.
+
+        What concerns who left is written where nothing is personal, also if they leave at this very moment.
+        Raises StripeUnavailable, StripeFailed, Unavailable, Contended: then Stripe says it again, for days.
+        """
+        try:
+            async with asyncio.timeout(HEEDING_SECONDS):
+                (await self._heeded(notice)).inc()
+        except StripeRefused as refusal:
+            log.warning("Stripe told us something and does not say how it stands: %s", refusal)
+            raise StripeUnavailable from refusal
+
+    async def _heeded(self, notice: Notice) -> Counter:
+        if await self._customers.whose(notice.customer) is not None and await self._kept(notice):
+            return SOMEBODY
+        closing = await self._customers.of_nobody(notice.customer)
+        if closing is None:
+            return NOBODY
+        if any(share.count for share in await self._left(closing)):
+            await self._customers.reopen(notice.customer)
+        else:
+            await self._customers.closed(closing)
+        return CLOSED
+
+    async def _kept(self, notice: Notice) -> bool:
+        """Of somebody's customer: whether it still is one when what Stripe says is written down."""
+        if notice.subscription is None:
+            deleted = await self._stripe.deleted(notice.customer)
+            return not deleted or await reading(partial(self._customers.lose, notice.customer), within=5)
+        asked_at = self._customers.now
+        found = await self._stripe.subscription(notice.subscription)
+        return await reading(partial(self._customers.mirror, found, asked_at), within=5)
 
     async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> bool:
         """Keep who they are at Stripe, while it is known whose it is."""

@@ -29,8 +29,8 @@ PATIENCE = 20, 90  # seconds; for what is not finished
 FOR_ONESELF = {"AUTHENTICATION", "SECURITY"}
 # Calls that end what they are about, besides DELETE.
 ENDS = {"assets.AnonymisePublication"}
-# What others may be told of: their public works.
-PUBLIC = {"publications"}
+# What others may be told of: their public works, and what is nobody's.
+PUBLIC = {"publications", "webhooks"}
 # An answer that says no to the request, not to who asks.
 REFUSED = {400, 404, 409, 412, 413, 414, 415, 422, 431}
 

@@ -1,4 +1,7 @@
-"""Somebody who pays by subscription deletes their account: Stripe has nobody left, and the case says so."""
+"""Somebody who pays by subscription deletes their account: Stripe has nobody left, and the case says so.
+
+Meanwhile Stripe tells us what happens there, before and after.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
+import asyncpg
 import pytest
 import stripe
 from pydantic import SecretStr
@@ -21,7 +25,9 @@ from services.billing.domain import BOOKS_GROUND, kept_until
 from services.billing.jobs import Payments
 from services.billing.repository import Customers, Ledger
 from tests.e2e.conftest import Join
+from tests.e2e.remains import database_of
 from tests.integration.billing.till import Bank
+from tests.integration.billing.webhooks import about_customer, about_subscription, signature
 from tests.running import Running
 from tests.support import eventually
 
@@ -37,8 +43,12 @@ async def test_deleting_the_account_cancels_and_deletes_at_stripe(
     sdk = stripe.AIOHTTPClient(timeout=10)
     client = stripe.StripeClient(key, base_addresses={"api": url}, max_network_retries=0, http_client=sdk)
     bank = Bank(url, http, client)
+    signs = (platform.state / "secrets" / "billing" / "crafiq_stripe_webhook_secret").read_text()
     try:
         subscription = await bank.subscribe(customer)
+        body = about_subscription(customer, subscription, "created")
+        assert await told(platform, http, body, signature(body, signs)) == (200, {})
+        assert await mirrored(platform, subscription) == ["active"]
         plan = await person.api.post("/v1/accounts/me:previewDeletion")
         assert plan.get("silentHolders", []) == []
         (kept,) = [each for each in plan["buckets"] if each["ground"] == BOOKS_GROUND]
@@ -66,8 +76,46 @@ async def test_deleting_the_account_cancels_and_deletes_at_stripe(
         await eventually(done, timeout=30)
         assert await bank.deleted(customer)
         assert await bank.status(subscription) == "canceled"
+        # As late as Stripe may be: days.
+        for late in (body, about_customer(customer)):
+            assert await told(platform, http, late, signature(late, signs)) == (200, {})
+        assert await mirrored(platform, subscription) == []
     finally:
         await sdk.close_async()
+
+
+@pytest.mark.promise("8-least-priv")
+async def test_what_stripe_says_is_believed_as_it_was_signed_byte_by_byte(
+    platform: Running, http: aiohttp.ClientSession
+) -> None:
+    signs = (platform.state / "secrets" / "billing" / "crafiq_stripe_webhook_secret").read_text()
+    body = about_customer("cus_of_nobody", "customer.created")
+    assert await told(platform, http, body, signature(body, signs)) == (200, {})
+    for other, header in ((body.strip(), signature(body, signs)), (body, signature(body)), (body, "")):
+        status, answer = await told(platform, http, other, header)
+        assert (status, answer["details"][0]["reason"]) == (400, "WEBHOOK_UNSIGNED")
+    large = about_customer("x" * 262_144)
+    status, answer = await told(platform, http, large, signature(large, signs))
+    assert (status, answer["details"][0]["reason"]) == (413, "BODY_TOO_LARGE")
+    status, answer = await told(platform, http, body, signature(body, signs), "paypal")
+    assert (status, answer["details"][0]["reason"]) == (404, "WEBHOOK_UNKNOWN")
+
+
+async def told(
+    platform: Running, http: aiohttp.ClientSession, body: bytes, header: str, vendor: str = "stripe"
+) -> tuple[int, Any]:
+    """The answer to a webhook, as Stripe gets it."""
+    headers = {"stripe-signature": header, "content-type": "application/json; charset=utf-8"}
+    async with http.post(f"{platform.gateway}/v1/webhooks/{vendor}", data=body, headers=headers) as answer:
+        return answer.status, await answer.json()
+
+
+async def mirrored(platform: Running, subscription: str) -> list[str]:
+    """Where a subscription stands, as billing knows it."""
+    sql = await asyncpg.connect(database_of(platform, "billing"))
+    rows = await sql.fetch("SELECT status FROM stripe_subscriptions WHERE subscription = $1", subscription)
+    await sql.close()
+    return [row["status"] for row in rows]
 
 
 async def paying(platform: Running, url: str, key: str, account: UUID) -> str:

@@ -21,6 +21,7 @@ _NAME = re.compile(r"^`([a-z]+)/\{(uuid|id)\}`")
 # A comment that is a constant: "PUT.", "`SIGN_UP`."
 _CONSTANT = re.compile(r"\b`?([A-Z][A-Z_]{2,})`?\.$")
 KNOWN: Json = {
+    "google.api.HttpBody": {"contentType": "application/json", "data": "e30="},
     "google.protobuf.Timestamp": TIME,
     "google.protobuf.Duration": "10s",
     "google.protobuf.FieldMask": "title",

@@ -11,7 +11,7 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 from tools.openapi import rules
 from tools.openapi.examples import Examples
 from tools.openapi.paths import Parameter
-from tools.openapi.samples import ABSENT, identifier
+from tools.openapi.samples import ABSENT
 from tools.openapi.schemas import KNOWN, Schemas, json_name
 from tools.openapi.types import Types, is_repeated, type_of
 
@@ -42,10 +42,9 @@ class Parameters:
         most = rules.rules_of(own).string.max_len
         if most:
             schema["maxLength"] = most - len(parameter.before)
-        example = parameter.name
+        example = str(self.examples.field(message, own)).removeprefix(parameter.before)
         if "{uuid}" in comment:
             schema = {"type": "string", "format": "uuid"}
-            example = identifier(parameter.before.strip("/") or parameter.name)
         described = (
             f"The end of its name, `{parameter.before}{{{parameter.name}}}`." if parameter.before else comment
         )

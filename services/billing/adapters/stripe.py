@@ -1,4 +1,4 @@
-"""Stripe, through its own SDK: customers, and that their subscriptions end.
+"""Stripe, through its own SDK: customers, and that their subscriptions end; what it says by itself.
 
 Each call is made once: who asks again is decided where it is known whether that is safe. Cancelling and
 deleting are idempotent; making a customer is under its Idempotency-Key.
@@ -6,9 +6,11 @@ deleting are idempotent; making a customer is under its Idempotency-Key.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,13 +19,22 @@ import stripe
 from pydantic import SecretStr
 
 from chassis.errors import Refusal
-from services.billing.domain import NotAtStripe, StripeFailed, StripeRefused, StripeUnavailable
+from services.billing.domain import (
+    ENDED,
+    NotAtStripe,
+    StripeFailed,
+    StripeRefused,
+    StripeUnavailable,
+    Subscribed,
+    WebhookUnsigned,
+)
 
 TOTAL_SECONDS, CONNECT_SECONDS = 10.0, 5.0
 PAGE = 100
 WALLET = "wallet"
 """All that Stripe is told of a person by us: under this name in the metadata, the random id of their book."""
-ENDED = ("canceled", "incomplete_expired")
+SIGNED_WITHIN = stripe.Webhook.DEFAULT_TOLERANCE
+"""Seconds: five minutes."""
 
 # The SDK would write an id into the home folder, and tell it and the machine's platform with every call.
 stripe.enable_telemetry = False
@@ -120,6 +131,16 @@ class Stripe:
         except NotAtStripe:
             return []
 
+    async def subscription(self, subscription: str) -> Subscribed:
+        """How it stands now; one that has ended stays known. Raises NotAtStripe if it never was."""
+        with _heard():
+            found = await self._subscriptions.retrieve_async(subscription)
+        ends = [item.current_period_end for item in found.items.data]
+        customer = found.customer if isinstance(found.customer, str) else found.customer.id
+        return Subscribed(
+            found.id, customer, found.status, datetime.fromtimestamp(min(ends), UTC) if ends else None
+        )
+
     async def cancel(self, subscription: str) -> None:
         """End it now; one that has ended is fine.
 
@@ -147,6 +168,23 @@ class Stripe:
         with _heard():
             found = await self._customers.retrieve_async(customer)
         return bool(getattr(found, "deleted", False))
+
+
+def signed(body: bytes, signature: str, secret: SecretStr) -> Any:
+    """The event in a body that Stripe signed with our endpoint's secret a moment ago.
+
+    `signature` is the header Stripe-Signature: while the secret is exchanged Stripe signs with both, and one
+    has to fit. None if what was signed is no JSON. Raises WebhookUnsigned; always if there is no secret.
+    """
+    try:
+        stripe.WebhookSignature.verify_header(body, signature, secret.get_secret_value(), SIGNED_WITHIN)
+    except (stripe.SignatureVerificationError, UnicodeDecodeError, TypeError):
+        # The SDK's has the body in it. Nobody signs what is no UTF-8, and no signature has more than ASCII.
+        raise WebhookUnsigned from None
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
 
 
 @contextmanager

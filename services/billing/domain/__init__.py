@@ -1,6 +1,16 @@
 """The credit ledger: its rows and their rules, what it refuses, what it answers. Customers at Stripe."""
 
 from services.billing.domain.books import BOOKS_GROUND, CARRIED, YEARS_OF_BOOKS, ClosedBook, kept_until
+from services.billing.domain.notices import (
+    ENDED,
+    WEBHOOK,
+    Notice,
+    StripeSubscription,
+    Subscribed,
+    WebhookUnknown,
+    WebhookUnsigned,
+    notice_of,
+)
 from services.billing.domain.payments import (
     CLOSED_KEPT,
     INDEXED_AFTER,
@@ -45,9 +55,11 @@ __all__ = [
     "BOOKS_GROUND",
     "CARRIED",
     "CLOSED_KEPT",
+    "ENDED",
     "INDEXED_AFTER",
     "KEYS_LAST",
     "OPENING_LASTS",
+    "WEBHOOK",
     "YEARS_OF_BOOKS",
     "Balance",
     "ClosedBook",
@@ -66,16 +78,22 @@ __all__ = [
     "Lot",
     "NameInvalid",
     "NotAtStripe",
+    "Notice",
     "Outcome",
     "Placement",
     "Row",
     "StripeCustomer",
     "StripeFailed",
     "StripeRefused",
+    "StripeSubscription",
     "StripeUnavailable",
+    "Subscribed",
     "Transfer",
     "TransferKind",
     "Wallet",
+    "WebhookUnknown",
+    "WebhookUnsigned",
     "id_of",
     "kept_until",
+    "notice_of",
 ]

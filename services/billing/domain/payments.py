@@ -68,7 +68,8 @@ class StripeCustomer(Row, table=True):
 class ClosingState(StrEnum):
     """OPENING ends in ADOPTED (with a row of StripeCustomer, in one commit) or in WANTED, WANTED in CLOSED.
 
-    ADOPTED ends in WANTED when its person is erased; CLOSED begins again if somebody tries once more.
+    ADOPTED ends in WANTED when its person is erased, in CLOSED when others deleted the customer at Stripe.
+    CLOSED begins again if somebody tries once more; it is WANTED again if something is found to be left.
     """
 
     OPENING = "OPENING"
@@ -90,7 +91,9 @@ class Closing(Row, table=True):
 
     book: UUID = plain(BOOK, primary_key=True)
     attempt: int = plain("how many customers were made for the book before, and closed")
-    customer: str | None = plain("Stripe's id of one who is nobody's here; Stripe knows nothing else of them")
+    customer: str | None = plain(
+        "Stripe's id of one who is nobody's here; Stripe knows nothing else of them", index=True
+    )
     erasure: UUID | None = plain("the case's id; nothing in it says whose it was", index=True)
     state: ClosingState = plain("where it stands", Text)
     tries: int = plain("how often it did not get through")

@@ -1,4 +1,4 @@
-"""Who is a customer at Stripe, and which customers there must not stay.
+"""Who is a customer at Stripe and to what they subscribed, and which customers there must not stay.
 
 Whoever writes takes the lock on the subject first and a closing's second, as erasing does: so they wait for
 each other and never in a circle.
@@ -9,25 +9,31 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Interval, bindparam, select, text
+from sqlalchemy import ARRAY, Interval, Text, bindparam, select, text
 from sqlmodel import col
 
 from chassis.db import Database, Queries, Statement, Transaction, scalar
 from chassis.errors import SubjectUnknown
 from services.billing.domain import (
     CLOSED_KEPT,
+    ENDED,
     INDEXED_AFTER,
     KEYS_LAST,
     OPENING_LASTS,
     Closing,
     ClosingState,
     CustomerClosing,
+    Row,
     StripeCustomer,
+    Subscribed,
     Wallet,
 )
 
 OF = Statement(
     select(col(StripeCustomer.customer)).where(col(StripeCustomer.account) == bindparam("of")), scalar
+)
+WHOSE = Statement(
+    select(col(StripeCustomer.account)).where(col(StripeCustomer.customer) == bindparam("of")), scalar
 )
 BOOK = Statement(select(col(Wallet.book)).where(col(Wallet.account) == bindparam("of")), scalar)
 # The one that is on its way already, or a new one. None if there is one by now, if there is one to be closed
@@ -81,13 +87,59 @@ NOTE = Statement(
             WHEN 'OPENING' THEN closings.due - :rest WHEN 'WANTED' THEN closings.due ELSE :now END
     """).bindparams(bindparam("rest", type_=Interval))
 )
+# Stripe was asked before this, and two who asked may come in another order: who asked last is right, and what
+# has ended stays so. Whose customer it is may have changed since then, and is looked up once more.
+MIRROR = Statement(
+    text("""
+    WITH named AS (
+        SELECT account FROM subjects JOIN stripe_customers USING (account)
+        WHERE customer = :customer FOR KEY SHARE
+    ), mirrored AS (
+        INSERT INTO stripe_subscriptions AS known (subscription, account, status, period_end, asked_at)
+        SELECT :subscription, account, :status, :period_end, :asked_at FROM named
+        ON CONFLICT (subscription) DO UPDATE SET
+            status = excluded.status, period_end = excluded.period_end, asked_at = excluded.asked_at
+        WHERE known.asked_at <= excluded.asked_at AND known.status <> ALL (:ended)
+    )
+    SELECT account FROM named
+    """).bindparams(bindparam("ended", type_=ARRAY(Text))),
+    scalar,
+)
+# The closing says that the next one is made under another key.
+LOSE = Statement(
+    text("""
+    WITH named AS (
+        SELECT account, book FROM subjects JOIN stripe_customers USING (account) JOIN wallets USING (account)
+        WHERE customer = :customer FOR KEY SHARE OF subjects FOR UPDATE OF stripe_customers
+    ), lost AS (
+        DELETE FROM stripe_customers USING named WHERE stripe_customers.account = named.account
+    ), ended AS (
+        DELETE FROM stripe_subscriptions USING named WHERE stripe_subscriptions.account = named.account
+    ), closed AS (
+        INSERT INTO closings (book, attempt, customer, state, tries, cause, asked_at, due)
+        SELECT book, 0, :customer, 'CLOSED', 0, '', :now, :due FROM named
+        ON CONFLICT (book) DO UPDATE SET
+            customer = excluded.customer, state = 'CLOSED', cause = '', due = excluded.due
+    )
+    SELECT account FROM named
+    """),
+    scalar,
+)
+OF_NOBODY = Statement(select(Closing).where(col(Closing.customer) == bindparam("of")), Closing)
+REOPEN = Statement(
+    text(
+        "UPDATE closings SET state = 'WANTED', tries = 0, cause = '', due = LEAST(due, :now)"
+        " WHERE customer = :customer AND state IN ('WANTED', 'CLOSED')"
+    )
+)
 OF_ERASURE = Statement(select(Closing).where(col(Closing.erasure) == bindparam("of")), Closing)
-# Those that no erasure waits for.
+ERASURES = Row.metadata.tables["erasures"]
+# Those that no erasure waits for: none ever did, or it is over and something turned up after it.
 WANTED = Statement(
     select(Closing)
     .where(
         col(Closing.state) == ClosingState.WANTED,
-        col(Closing.erasure).is_(None),
+        ~select(ERASURES).where(ERASURES.c.erasure == col(Closing.erasure)).exists(),
         col(Closing.due) <= bindparam("now"),
     )
     .order_by(col(Closing.due))
@@ -95,7 +147,11 @@ WANTED = Statement(
     Closing,
 )
 NAMED = Statement(text("UPDATE closings SET customer = :customer WHERE book = :book"))
-CLOSED = Statement(text("UPDATE closings SET state = 'CLOSED', cause = '', due = :due WHERE book = :book"))
+CLOSED = Statement(
+    text(
+        "UPDATE closings SET state = 'CLOSED', cause = '', due = :due WHERE book = :book AND state = 'WANTED'"
+    )
+)
 FAILED = Statement(
     text(
         "UPDATE closings SET tries = tries + 1, cause = :cause, due = GREATEST(due, :due) WHERE book = :book"
@@ -105,7 +161,7 @@ FORGET = Statement(text("DELETE FROM closings WHERE state = 'CLOSED' AND due <= 
 
 
 class Customers:
-    """Rows of `stripe_customers` and `closings`."""
+    """Rows of `stripe_customers`, `stripe_subscriptions` and `closings`."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -118,6 +174,27 @@ class Customers:
     async def of(self, account: UUID) -> str | None:
         """Who somebody is at Stripe."""
         return await self._db.first(OF, of=account)
+
+    async def whose(self, customer: str) -> UUID | None:
+        """Whose customer it is."""
+        return await self._db.first(WHOSE, of=customer)
+
+    async def mirror(self, found: Subscribed, asked_at: datetime) -> bool:
+        """How a subscription stands since Stripe was asked; False if its customer is nobody's by now."""
+        async with self._db.transaction() as tx:
+            values = {
+                "subscription": found.subscription,
+                "status": found.status,
+                "period_end": found.period_end,
+            }
+            named = {"customer": found.customer, "asked_at": asked_at, "ended": list(ENDED)}
+            return await tx.first(MIRROR, **values, **named) is not None
+
+    async def lose(self, customer: str) -> bool:
+        """Somebody's customer is no more, through no doing of ours; False if it is nobody's by now."""
+        now = self.now
+        async with self._db.transaction() as tx:
+            return await tx.first(LOSE, customer=customer, now=now, due=now + CLOSED_KEPT) is not None
 
     async def open(self, account: UUID) -> Closing | None:
         """Write down that a customer is about to be made for somebody; again: the one on its way.
@@ -163,6 +240,14 @@ class Customers:
         """What an erasure has to close, or has closed."""
         return await (within or self._db).first(OF_ERASURE, of=erasure)
 
+    async def of_nobody(self, customer: str) -> Closing | None:
+        """What is written down about a customer who is nobody's any more."""
+        return await self._db.first(OF_NOBODY, of=customer)
+
+    async def reopen(self, customer: str) -> None:
+        """Something is left of one who is to be closed, or was: it is seen to at once."""
+        await self._db.execute(REOPEN, customer=customer, now=self.now)
+
     async def wanted(self, rows: int) -> list[Closing]:
         """Up to `rows` that are due and that no erasure waits for."""
         return await self._db.all(WANTED, now=self.now, rows=rows)
@@ -172,7 +257,7 @@ class Customers:
         await self._db.execute(NAMED, book=closing.book, customer=customer)
 
     async def closed(self, closing: Closing) -> None:
-        """Nothing of it is left at Stripe but what the law keeps."""
+        """Nothing of it is left at Stripe but what the law keeps; again: it is so since then."""
         await self._db.execute(CLOSED, book=closing.book, due=self.now + CLOSED_KEPT)
 
     async def failed(self, closing: Closing, cause: str, pause: timedelta = timedelta(0)) -> None:

@@ -20,6 +20,7 @@ from services.billing.domain import Row
 from services.billing.repository import Ledger
 from tests.integration.billing.generation import GenerationPlayed, played_generation
 from tests.integration.billing.till import KEY, Bank, stripe_sandbox
+from tests.integration.billing.webhooks import SECRET
 from tests.integration.in_process import Neighbours, in_process, settings_for
 from tests.support import FakeClock, eventually
 
@@ -48,7 +49,7 @@ async def bank() -> AsyncIterator[Bank]:
 async def billing(infra: Infra, generation_played: GenerationPlayed, bank: Bank) -> AsyncIterator[Neighbours]:
     """Billing, and those around it."""
     told = settings_for(infra, "billing", generation=generation_played.address)
-    settings = Settings(**told, stripe_url=bank.url, stripe_api_key=KEY)
+    settings = Settings(**told, stripe_url=bank.url, stripe_api_key=KEY, stripe_webhook_secret=SECRET)
     async with AsyncExitStack() as stack:
 
         async def wire(service: Service) -> None:

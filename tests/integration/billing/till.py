@@ -173,6 +173,11 @@ class Till:
         """What is written down about an erasure's customer."""
         return await self.db.all(CLOSINGS_OF, erasure=wanted.erasure)
 
+    async def subscribed(self, account: UUID) -> dict[str, str]:
+        """What is known here of somebody's subscriptions: where each stands."""
+        rows = await self.db.all(SUBSCRIBED, account=account)
+        return {row["subscription"]: row["status"] for row in rows}
+
     async def ledger_of(self, book: UUID) -> list[int]:
         """The amounts of a book's transfers, whoever's it is."""
         return await self.db.all(AMOUNTS, book=book)
@@ -195,6 +200,7 @@ class Till:
 
 CLOSINGS = Statement(sql("SELECT * FROM closings WHERE book = :book"))
 CLOSINGS_OF = Statement(sql("SELECT * FROM closings WHERE erasure = :erasure"))
+SUBSCRIBED = Statement(sql("SELECT * FROM stripe_subscriptions WHERE account = :account"))
 AMOUNTS = Statement(sql("SELECT amount FROM transfers WHERE book = :book"), scalar)
 WAITING = Statement(
     sql(

@@ -72,7 +72,7 @@ def test_each_service_has_the_secrets_that_it_needs_and_no_others(platform: Plat
         "identity": {"crafiq_token_key", "crafiq_smtp_password", "signing"},
         "assets": {"crafiq_s3_access_key", "crafiq_s3_secret_key"},
         "generation": {"crafiq_openai_api_key"},
-        "billing": {"crafiq_stripe_api_key"},
+        "billing": {"crafiq_stripe_api_key", "crafiq_stripe_webhook_secret"},
         "privacy": {"receipts"},
     }
     for name in SERVICES:
@@ -106,7 +106,12 @@ def test_stripe_too_is_the_sandbox_until_there_is_a_key(platform: Platform, env_
     told = platform.topology.service("billing").environment
     assert told["CRAFIQ_STRIPE_URL"] == f"http://127.0.0.1:{platform.topology.stripe}"
     assert key.read_text() == (platform.secrets.folder("sandbox-stripe") / key.name).read_text()
-    env_file.write_text("STRIPE_API_KEY=sk_test_real\n")
+    signs = key.with_name("crafiq_stripe_webhook_secret")
+    made = signs.read_text()
+    assert len(made) > 32
+    platform.topology.service("billing")
+    assert signs.read_text() == made
+    env_file.write_text("STRIPE_API_KEY=sk_test_real\nSTRIPE_WEBHOOK_SECRET=whsec_real\n")
     told = platform.topology.service("billing").environment
     assert told["CRAFIQ_STRIPE_URL"] == "https://api.stripe.com"
-    assert key.read_text() == "sk_test_real"
+    assert (key.read_text(), signs.read_text()) == ("sk_test_real", "whsec_real")

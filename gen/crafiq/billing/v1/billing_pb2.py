@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from crafiq.options.v1 import options_pb2 as crafiq_dot_options_dot_v1_dot_options__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63rafiq/billing/v1/billing.proto\x12\x11\x63rafiq.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x13\n\x11GetBalanceRequest\";\n\x07\x42\x61lance\x12\x11\n\tavailable\x18\x01 \x01(\x05\x12\x0c\n\x04held\x18\x02 \x01(\x05\x12\x0f\n\x07settled\x18\x03 \x01(\x05\"\x89\x01\n\x12ListEntriesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\x12\x39\n\ngeneration\x18\x03 \x01(\tB%\xbaH\"r 2\x1e^(generations/[0-9a-f-]{36})?$\"Y\n\x13ListEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.crafiq.billing.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf9\x01\n\x05\x45ntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.crafiq.billing.v1.EntryKind\x12\x17\n\x0f\x61vailable_delta\x18\x03 \x01(\x05\x12\x12\n\nheld_delta\x18\x04 \x01(\x05\x12\x12\n\ngeneration\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"|\n\x10PlaceHoldRequest\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/\x12\x1c\n\x07\x63redits\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01\"`\n\x12ReleaseHoldRequest\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/\"\xa3\x01\n\x04Hold\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\x0f\n\x07\x63redits\x18\x02 \x01(\x05\x12\x18\n\x10\x63\x61ptured_credits\x18\x03 \x01(\x05\x12+\n\x05state\x18\x04 \x01(\x0e\x32\x1c.crafiq.billing.v1.HoldState\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*b\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\t\n\x05GRANT\x10\x01\x12\x08\n\x04HOLD\x10\x02\x12\x0b\n\x07\x43\x41PTURE\x10\x03\x12\x0b\n\x07RELEASE\x10\x04\x12\n\n\x06\x45XPIRY\x10\x05*M\n\tHoldState\x12\x1a\n\x16HOLD_STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04HELD\x10\x01\x12\x0c\n\x08\x43\x41PTURED\x10\x02\x12\x0c\n\x08RELEASED\x10\x03\x32\xd4\x03\n\x0e\x42illingService\x12x\n\nGetBalance\x12$.crafiq.billing.v1.GetBalanceRequest\x1a\x1a.crafiq.billing.v1.Balance\"(\xca\xf3\x18\t\x08\x02 \x06\x32\x03\x08\xd8\x04\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/billing/balance\x12\x81\x01\n\x0bListEntries\x12%.crafiq.billing.v1.ListEntriesRequest\x1a&.crafiq.billing.v1.ListEntriesResponse\"#\xca\xf3\x18\x04\x08\x02 \x06\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/billing/entries\x12_\n\tPlaceHold\x12#.crafiq.billing.v1.PlaceHoldRequest\x1a\x17.crafiq.billing.v1.Hold\"\x14\xca\xf3\x18\x10\x08\x04\x12\ngeneration \x06\x12\x63\n\x0bReleaseHold\x12%.crafiq.billing.v1.ReleaseHoldRequest\x1a\x17.crafiq.billing.v1.Hold\"\x14\xca\xf3\x18\x10\x08\x04\x12\ngeneration \x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63rafiq/billing/v1/billing.proto\x12\x11\x63rafiq.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1f\x63rafiq/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x13\n\x11GetBalanceRequest\";\n\x07\x42\x61lance\x12\x11\n\tavailable\x18\x01 \x01(\x05\x12\x0c\n\x04held\x18\x02 \x01(\x05\x12\x0f\n\x07settled\x18\x03 \x01(\x05\"\x89\x01\n\x12ListEntriesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x90\x03\x12\x39\n\ngeneration\x18\x03 \x01(\tB%\xbaH\"r 2\x1e^(generations/[0-9a-f-]{36})?$\"Y\n\x13ListEntriesResponse\x12)\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x18.crafiq.billing.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf9\x01\n\x05\x45ntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.crafiq.billing.v1.EntryKind\x12\x17\n\x0f\x61vailable_delta\x18\x03 \x01(\x05\x12\x12\n\nheld_delta\x18\x04 \x01(\x05\x12\x12\n\ngeneration\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"|\n\x10PlaceHoldRequest\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/\x12\x1c\n\x07\x63redits\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x01\"`\n\x12ReleaseHoldRequest\x12!\n\x07\x61\x63\x63ount\x18\x01 \x01(\tB\x10\xbaH\rr\x0b:\taccounts/\x12\'\n\ngeneration\x18\x02 \x01(\tB\x13\xbaH\x10r\x0e:\x0cgenerations/\"\xa3\x01\n\x04Hold\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\x0f\n\x07\x63redits\x18\x02 \x01(\x05\x12\x18\n\x10\x63\x61ptured_credits\x18\x03 \x01(\x05\x12+\n\x05state\x18\x04 \x01(\x0e\x32\x1c.crafiq.billing.v1.HoldState\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"c\n\x15ReceiveWebhookRequest\x12 \n\x04name\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18<:\twebhooks/\x12(\n\x04\x62ody\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xd0\xf3\x18\x07\"\x18\n\x16ReceiveWebhookResponse*b\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\t\n\x05GRANT\x10\x01\x12\x08\n\x04HOLD\x10\x02\x12\x0b\n\x07\x43\x41PTURE\x10\x03\x12\x0b\n\x07RELEASE\x10\x04\x12\n\n\x06\x45XPIRY\x10\x05*M\n\tHoldState\x12\x1a\n\x16HOLD_STATE_UNSPECIFIED\x10\x00\x12\x08\n\x04HELD\x10\x01\x12\x0c\n\x08\x43\x41PTURED\x10\x02\x12\x0c\n\x08RELEASED\x10\x03\x32\xf2\x04\n\x0e\x42illingService\x12x\n\nGetBalance\x12$.crafiq.billing.v1.GetBalanceRequest\x1a\x1a.crafiq.billing.v1.Balance\"(\xca\xf3\x18\t\x08\x02 \x06\x32\x03\x08\xd8\x04\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/billing/balance\x12\x81\x01\n\x0bListEntries\x12%.crafiq.billing.v1.ListEntriesRequest\x1a&.crafiq.billing.v1.ListEntriesResponse\"#\xca\xf3\x18\x04\x08\x02 \x06\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/billing/entries\x12_\n\tPlaceHold\x12#.crafiq.billing.v1.PlaceHoldRequest\x1a\x17.crafiq.billing.v1.Hold\"\x14\xca\xf3\x18\x10\x08\x04\x12\ngeneration \x06\x12\x63\n\x0bReleaseHold\x12%.crafiq.billing.v1.ReleaseHoldRequest\x1a\x17.crafiq.billing.v1.Hold\"\x14\xca\xf3\x18\x10\x08\x04\x12\ngeneration \x06\x12\x9b\x01\n\x0eReceiveWebhook\x12(.crafiq.billing.v1.ReceiveWebhookRequest\x1a).crafiq.billing.v1.ReceiveWebhookResponse\"4\xca\xf3\x18\r\x08\x01 \x06\x32\x03\x08\xe0\x12\x38\x80\x80\x10\x82\xd3\xe4\x93\x02\x1d\"\x15/v1/{name=webhooks/*}:\x04\x62odyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,6 +52,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RELEASEHOLDREQUEST'].fields_by_name['account']._serialized_options = b'\272H\rr\013:\taccounts/'
   _globals['_RELEASEHOLDREQUEST'].fields_by_name['generation']._loaded_options = None
   _globals['_RELEASEHOLDREQUEST'].fields_by_name['generation']._serialized_options = b'\272H\020r\016:\014generations/'
+  _globals['_RECEIVEWEBHOOKREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RECEIVEWEBHOOKREQUEST'].fields_by_name['name']._serialized_options = b'\272H\017r\r\030<:\twebhooks/'
+  _globals['_RECEIVEWEBHOOKREQUEST'].fields_by_name['body']._loaded_options = None
+  _globals['_RECEIVEWEBHOOKREQUEST'].fields_by_name['body']._serialized_options = b'\320\363\030\007'
   _globals['_BILLINGSERVICE'].methods_by_name['GetBalance']._loaded_options = None
   _globals['_BILLINGSERVICE'].methods_by_name['GetBalance']._serialized_options = b'\312\363\030\t\010\002 \0062\003\010\330\004\202\323\344\223\002\025\022\023/v1/billing/balance'
   _globals['_BILLINGSERVICE'].methods_by_name['ListEntries']._loaded_options = None
@@ -59,26 +64,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BILLINGSERVICE'].methods_by_name['PlaceHold']._serialized_options = b'\312\363\030\020\010\004\022\ngeneration \006'
   _globals['_BILLINGSERVICE'].methods_by_name['ReleaseHold']._loaded_options = None
   _globals['_BILLINGSERVICE'].methods_by_name['ReleaseHold']._serialized_options = b'\312\363\030\020\010\004\022\ngeneration \006'
-  _globals['_ENTRYKIND']._serialized_start=1134
-  _globals['_ENTRYKIND']._serialized_end=1232
-  _globals['_HOLDSTATE']._serialized_start=1234
-  _globals['_HOLDSTATE']._serialized_end=1311
-  _globals['_GETBALANCEREQUEST']._serialized_start=179
-  _globals['_GETBALANCEREQUEST']._serialized_end=198
-  _globals['_BALANCE']._serialized_start=200
-  _globals['_BALANCE']._serialized_end=259
-  _globals['_LISTENTRIESREQUEST']._serialized_start=262
-  _globals['_LISTENTRIESREQUEST']._serialized_end=399
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=401
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=490
-  _globals['_ENTRY']._serialized_start=493
-  _globals['_ENTRY']._serialized_end=742
-  _globals['_PLACEHOLDREQUEST']._serialized_start=744
-  _globals['_PLACEHOLDREQUEST']._serialized_end=868
-  _globals['_RELEASEHOLDREQUEST']._serialized_start=870
-  _globals['_RELEASEHOLDREQUEST']._serialized_end=966
-  _globals['_HOLD']._serialized_start=969
-  _globals['_HOLD']._serialized_end=1132
-  _globals['_BILLINGSERVICE']._serialized_start=1314
-  _globals['_BILLINGSERVICE']._serialized_end=1782
+  _globals['_BILLINGSERVICE'].methods_by_name['ReceiveWebhook']._loaded_options = None
+  _globals['_BILLINGSERVICE'].methods_by_name['ReceiveWebhook']._serialized_options = b'\312\363\030\r\010\001 \0062\003\010\340\0228\200\200\020\202\323\344\223\002\035\"\025/v1/{name=webhooks/*}:\004body'
+  _globals['_ENTRYKIND']._serialized_start=1288
+  _globals['_ENTRYKIND']._serialized_end=1386
+  _globals['_HOLDSTATE']._serialized_start=1388
+  _globals['_HOLDSTATE']._serialized_end=1465
+  _globals['_GETBALANCEREQUEST']._serialized_start=206
+  _globals['_GETBALANCEREQUEST']._serialized_end=225
+  _globals['_BALANCE']._serialized_start=227
+  _globals['_BALANCE']._serialized_end=286
+  _globals['_LISTENTRIESREQUEST']._serialized_start=289
+  _globals['_LISTENTRIESREQUEST']._serialized_end=426
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=428
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=517
+  _globals['_ENTRY']._serialized_start=520
+  _globals['_ENTRY']._serialized_end=769
+  _globals['_PLACEHOLDREQUEST']._serialized_start=771
+  _globals['_PLACEHOLDREQUEST']._serialized_end=895
+  _globals['_RELEASEHOLDREQUEST']._serialized_start=897
+  _globals['_RELEASEHOLDREQUEST']._serialized_end=993
+  _globals['_HOLD']._serialized_start=996
+  _globals['_HOLD']._serialized_end=1159
+  _globals['_RECEIVEWEBHOOKREQUEST']._serialized_start=1161
+  _globals['_RECEIVEWEBHOOKREQUEST']._serialized_end=1260
+  _globals['_RECEIVEWEBHOOKRESPONSE']._serialized_start=1262
+  _globals['_RECEIVEWEBHOOKRESPONSE']._serialized_end=1286
+  _globals['_BILLINGSERVICE']._serialized_start=1468
+  _globals['_BILLINGSERVICE']._serialized_end=2094
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,11 @@ class BillingServiceStub:
                 request_serializer=crafiq_dot_billing_dot_v1_dot_billing__pb2.ReleaseHoldRequest.SerializeToString,
                 response_deserializer=crafiq_dot_billing_dot_v1_dot_billing__pb2.Hold.FromString,
                 _registered_method=True)
+        self.ReceiveWebhook = channel.unary_unary(
+                '/crafiq.billing.v1.BillingService/ReceiveWebhook',
+                request_serializer=crafiq_dot_billing_dot_v1_dot_billing__pb2.ReceiveWebhookRequest.SerializeToString,
+                response_deserializer=crafiq_dot_billing_dot_v1_dot_billing__pb2.ReceiveWebhookResponse.FromString,
+                _registered_method=True)
 
 
 class BillingServiceServicer:
@@ -91,6 +96,17 @@ class BillingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReceiveWebhook(self, request, context):
+        """Takes note that something changed at a vendor. For vendors: the credential
+        is their signature over the body, in a header of theirs (Stripe-Signature,
+        at most 5 minutes old), with the secret of this endpoint. Nothing in the
+        body is believed but names: how things stand is asked of the vendor. So
+        it may come late, twice and out of order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BillingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +129,11 @@ def add_BillingServiceServicer_to_server(servicer, server):
                     servicer.ReleaseHold,
                     request_deserializer=crafiq_dot_billing_dot_v1_dot_billing__pb2.ReleaseHoldRequest.FromString,
                     response_serializer=crafiq_dot_billing_dot_v1_dot_billing__pb2.Hold.SerializeToString,
+            ),
+            'ReceiveWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReceiveWebhook,
+                    request_deserializer=crafiq_dot_billing_dot_v1_dot_billing__pb2.ReceiveWebhookRequest.FromString,
+                    response_serializer=crafiq_dot_billing_dot_v1_dot_billing__pb2.ReceiveWebhookResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -224,6 +245,33 @@ class BillingService:
             '/crafiq.billing.v1.BillingService/ReleaseHold',
             crafiq_dot_billing_dot_v1_dot_billing__pb2.ReleaseHoldRequest.SerializeToString,
             crafiq_dot_billing_dot_v1_dot_billing__pb2.Hold.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReceiveWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/crafiq.billing.v1.BillingService/ReceiveWebhook',
+            crafiq_dot_billing_dot_v1_dot_billing__pb2.ReceiveWebhookRequest.SerializeToString,
+            crafiq_dot_billing_dot_v1_dot_billing__pb2.ReceiveWebhookResponse.FromString,
             options,
             channel_credentials,
             insecure,

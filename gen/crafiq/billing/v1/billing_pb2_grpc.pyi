@@ -45,6 +45,13 @@ class BillingServiceStub:
     """Gives a hold back whole, for an order that did not come about. A hold that
     is released or was never placed can't be placed any more.
     """
+    ReceiveWebhook: _grpc.UnaryUnaryMultiCallable[_billing_pb2.ReceiveWebhookRequest, _billing_pb2.ReceiveWebhookResponse]
+    """Takes note that something changed at a vendor. For vendors: the credential
+    is their signature over the body, in a header of theirs (Stripe-Signature,
+    at most 5 minutes old), with the secret of this endpoint. Nothing in the
+    body is believed but names: how things stand is asked of the vendor. So
+    it may come late, twice and out of order.
+    """
 
 @_typing.type_check_only
 class BillingServiceAsyncStub(BillingServiceStub):
@@ -62,6 +69,13 @@ class BillingServiceAsyncStub(BillingServiceStub):
     ReleaseHold: _aio.UnaryUnaryMultiCallable[_billing_pb2.ReleaseHoldRequest, _billing_pb2.Hold]  # type: ignore[assignment]
     """Gives a hold back whole, for an order that did not come about. A hold that
     is released or was never placed can't be placed any more.
+    """
+    ReceiveWebhook: _aio.UnaryUnaryMultiCallable[_billing_pb2.ReceiveWebhookRequest, _billing_pb2.ReceiveWebhookResponse]  # type: ignore[assignment]
+    """Takes note that something changed at a vendor. For vendors: the credential
+    is their signature over the body, in a header of theirs (Stripe-Signature,
+    at most 5 minutes old), with the secret of this endpoint. Nothing in the
+    body is believed but names: how things stand is asked of the vendor. So
+    it may come late, twice and out of order.
     """
 
 class BillingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -101,6 +115,19 @@ class BillingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_billing_pb2.Hold, _abc.Awaitable[_billing_pb2.Hold]]:
         """Gives a hold back whole, for an order that did not come about. A hold that
         is released or was never placed can't be placed any more.
+        """
+
+    @_abc_1.abstractmethod
+    def ReceiveWebhook(
+        self,
+        request: _billing_pb2.ReceiveWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_billing_pb2.ReceiveWebhookResponse, _abc.Awaitable[_billing_pb2.ReceiveWebhookResponse]]:
+        """Takes note that something changed at a vendor. For vendors: the credential
+        is their signature over the body, in a header of theirs (Stripe-Signature,
+        at most 5 minutes old), with the secret of this endpoint. Nothing in the
+        body is believed but names: how things stand is asked of the vendor. So
+        it may come late, twice and out of order.
         """
 
 def add_BillingServiceServicer_to_server(servicer: BillingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
