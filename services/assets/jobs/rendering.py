@@ -81,7 +81,7 @@ class Artist:
             await self._renditions.put_back(work, AWAY)
         except (RenderingFailed, Refusal) as failure:
             RENDERED.labels("failed").inc()
-            LOG.warning("rendering %s failed: %s", work.id, getattr(failure, "reason", failure))
+            LOG.warning("rendering %s failed: %s", work.id, getattr(failure, "reason", str(failure)))
             await self._renditions.failed(work)
         return True
 
