@@ -30,9 +30,9 @@ ERASED = {
     "assets": assets.AccountErased,
     "generation": generation.AccountErased,
     "billing": billing.AccountErased,
-    "privacy": privacy.AccountErased,
 }
-"""What each holder says when it has erased somebody."""
+"""What each other holder says when it has erased somebody."""
+OWN = "privacy"
 
 
 class Consumers:
@@ -54,6 +54,7 @@ class Consumers:
         return [
             Subscription("identity", identity.AccountVerified, self.on_account_verified),
             *(Subscription(holder, event, self.on_account_erased) for holder, event in ERASED.items()),
+            Subscription(OWN, privacy.AccountErased),  # no more: it is known where it happens
         ]
 
     async def on_account_erased(self, tx: Transaction, event: Any) -> None:
@@ -89,15 +90,16 @@ class Consumers:
 
 
 class Opening(Beyond):
-    """What happens in privacy besides its rows' going: the case begins."""
+    """What happens in privacy besides its rows' going: the case begins, and has the first answer."""
 
-    def __init__(self, erasures: Erasures, holders: list[str], hear: Callable[[UUID], None]) -> None:
+    def __init__(self, erasures: Erasures, holders: list[str], hear: Callable[[UUID, str], None]) -> None:
         self._erasures, self._holders, self._hear = erasures, holders, hear
 
     async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> bool:
         """The account is gone. A case that this database lost in a restore is opened again."""
         await self._erasures.begin(tx, wanted, self._holders)
-        tx.after.append(lambda: self._hear(wanted.erasure))
+        await self._erasures.answered(tx, wanted.erasure, OWN)
+        tx.after.append(lambda: self._hear(wanted.erasure, OWN))
         return False
 
     async def found(self, _account: UUID, erasure: UUID | None) -> list[Share]:

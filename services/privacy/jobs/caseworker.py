@@ -59,7 +59,7 @@ class Caseworker:
         self._ripening: set[UUID] = set()
         self._woken = asyncio.Event()
 
-    def hear(self, erasure: UUID, holder: str = "") -> None:
+    def hear(self, erasure: UUID, holder: str) -> None:
         """There is news of a case: a holder answered.
 
         Most answer at once, and then one look is enough: it waits for them a little. Others of this service
