@@ -104,6 +104,7 @@ async def test_the_process_is_told_nothing_and_holds_nothing_open(monkeypatch: p
         (own,) = await eventually(artists)
         await eventually(lambda: jailed(own), timeout=20)
         told.append(known_of(own))
+        assert os.getpriority(os.PRIO_PROCESS, own) > os.getpriority(os.PRIO_PROCESS, 0)  # others go first
         yield FILES["image/png"]
 
     assert await Renderer().draw("image/png", asks_before_it_sends())

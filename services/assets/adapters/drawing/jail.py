@@ -51,7 +51,6 @@ def enter() -> None:
     What is open stays open. Whatever is needed has to be imported before.
     """
     parent = os.getppid()
-    os.nice(10)
     for kind, limit in _LIMITS.items():
         resource.setrlimit(kind, (limit, limit))
     if os.geteuid() == 0:
