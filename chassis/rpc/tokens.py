@@ -122,9 +122,9 @@ class AccessTokens:
         return caller
 
     def _keep(self, token: str, caller: Caller, now: datetime) -> None:
-        self._cache[token] = caller, min(caller.expires_at or now, now + CACHED_FOR)
-        if len(self._cache) > self._size:
+        while self._cache and (len(self._cache) >= self._size or next(iter(self._cache.values()))[1] <= now):
             self._cache.popitem(last=False)
+        self._cache[token] = caller, min(caller.expires_at or now, now + CACHED_FOR)
 
     def alive(self, caller: Caller) -> bool:
         """Whether a credential that was valid still is."""
