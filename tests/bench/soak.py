@@ -6,9 +6,9 @@ Prints, for each process of the platform with all that it started, its memory af
 time and at the end, and the slope of a line through all samples between, in MiB an hour, with its standard
 error. Memory is what is anonymous in the proportional share (Pss_Anon): what many processes share is counted
 once; pages of files, which the kernel takes back, and PostgreSQL's shared buffers, which are as large as they
-were set to be, are not. Fails if a slope is greater than `LEAK` by more than twice its error (a server that
-collects its garbage at a limit: if it is beyond that), or if somebody did not get what they came for; then it
-prints what the gateway has to say of that.
+were set to be, are not. Fails if a slope is greater than `LEAK` by more than twice its error (of those with
+`LIMITS`: if it is beyond its limit), or if somebody did not get what they came for; then it prints what the
+gateway has to say of that.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ PEOPLE, EVERY, ROUNDS = 4, 5.0, 5
 """People at a time; seconds between samples; what somebody makes before they leave."""
 LEAK = 60.0
 """MiB an hour that a process may gain: caches and pools still fill after two minutes."""
-LIMITS = {"nats": nats.MEMORY_LIMIT, "s3": seaweed.MEMORY_LIMIT}
-"""What these may fill with garbage before they collect it."""
+LIMITS = {"nats": nats.MEMORY_LIMIT, "s3": seaweed.MEMORY_LIMIT, "gateway": "128MiB"}
+"""What these may fill: with garbage before they collect it; with the buckets of callers, of whom the gateway
+remembers many (tools/gateway/limits.py) and meets only new ones here."""
 PHOTO = example.photo()
 Samples = Mapping[str, Sequence[tuple[float, float]]]
 """Of each process: when (seconds), how much (MiB)."""
