@@ -14,6 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 import pytest
 
 from cli.__main__ import main
@@ -22,6 +23,7 @@ from cli.local import Local
 from deploy.local.infra import SERVICES
 from deploy.local.state import StateFolder
 from tests.e2e.conftest import Join, Running
+from tests.e2e.remains import database_of
 from tests.processes import alive, family, written_down
 from tests.support import eventually
 from tools.documents import EVERY_PROCESS, listeners
@@ -30,8 +32,40 @@ ROOT = Path(__file__).resolve().parents[2]
 VERSIONED = ("Crafiq", "PostgreSQL", "NATS", "Envoy", "SeaweedFS")
 
 
+STANDARD = {"sweep inbox", "sweep requests", "sweep dead_letters", "sweep tombstones"}
+JOBS = {
+    "identity": {
+        *("purge-unverified-and-links", "expire-sessions", "give-up-mails", "security-log-retention"),
+        *("peppers", "sweep retained_names", "sweep retained_security_log", "sweep retained_farewells"),
+    },
+    "assets": {
+        *("quarantine", "library", "public", "idle assets", "blend public works"),
+        *("renderings given up", "renderings overlooked"),
+    },
+    "generation": {"recovery", "forget outcomes", "vendor copies"},
+    "billing": {"expire lots", "settle stale holds", "sweep closed books", "close customers"},
+    "privacy": {"old plans", "ledger"},
+}
+"""What each does when time passes, beside STANDARD."""
+
+
 def test_everything_runs(platform: Running) -> None:
     assert {*SERVICES, "gateway", "postgres", "nats", "s3"} < set(written_down(platform.state))
+
+
+@pytest.mark.parametrize("service", JOBS)
+async def test_what_time_makes_due_is_done(platform: Running, service: str) -> None:
+    sql = await asyncpg.connect(database_of(platform, service))
+    try:
+
+        async def on_time() -> bool:
+            known = await sql.fetch("SELECT name, due > now() - interval '1 minute' FROM leases")
+            assert dict(known) == dict.fromkeys(JOBS[service] | STANDARD, True)
+            return True
+
+        await eventually(on_time)
+    finally:
+        await sql.close()
 
 
 async def test_the_map_names_everyone_who_asks_the_bus_for_an_event(platform: Running) -> None:

@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from sqlalchemy import MetaData
 
 from chassis import events
+from chassis.jobs import Job
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from deploy.local.infra import Infra
@@ -79,6 +80,16 @@ class Neighbours:
         return message_id
 
 
+class Unhurried(Service):
+    """A service that does nothing because time passes: tests move its clock and call its jobs themselves.
+
+    A job of its own would come between a test's steps, as often as the test moves the clock far enough.
+    """
+
+    def every(self, job: Job) -> None:
+        """Nobody runs it here; e2e/test_local_runtime sees that each runs."""
+
+
 @asynccontextmanager
 async def in_process(
     infra: Infra,
@@ -91,7 +102,7 @@ async def in_process(
     clock = FakeClock()
     tokens = Tokens(clock)
     async with AsyncExitStack() as stack:
-        service = Service(name, settings, metadata=metadata, clock=clock, jwks=tokens.jwks)
+        service = Unhurried(name, settings, metadata=metadata, clock=clock, jwks=tokens.jwks)
         await stack.enter_async_context(service)
         await compose(service)
         address = await stack.enter_async_context(running(service))
