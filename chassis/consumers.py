@@ -62,7 +62,7 @@ class Subscription:
 
     `handle` may be run again after a failure whose transaction was rolled back; it does no I/O of its own.
     A Refusal that asking again can't change makes a dead letter; anything else is tried again,
-    later and later, ten times in all.
+    later and later, ten times in all. Where twice is `harmless`, nobody notes that it was handled.
 
     The first process that subscribes to an event is given what the stream has of it, seven days. To stop
     listening, leave the `handle` out for one deploy: that takes the event from what the bus keeps for this
@@ -73,6 +73,7 @@ class Subscription:
     source: str
     event: type[Message]
     handle: Callable[[Transaction, Any], Awaitable[None]] | None = None
+    harmless: bool = False
 
     @property
     def name(self) -> str:
@@ -89,6 +90,7 @@ class Consumers:
         self._service, self._db, self._bus = service, db, bus
         self._subscriptions = subscriptions
         self._handlers = {s.name: (s.event, s.handle) for s in subscriptions if s.handle is not None}
+        self._harmless = {s.name for s in subscriptions if s.harmless}
         if len({s.name for s in subscriptions}) < len(subscriptions):
             raise TypeError("An event has one handler in a service.")
         self._failures: Counter[str] = Counter()
@@ -150,16 +152,15 @@ class Consumers:
     async def _commit(self, messages: Sequence[Msg]) -> list[str]:
         outcomes = []
         async with self._db.transaction() as tx:
-            keys = [_id(message) for message in messages]
-            fresh = set(await tx.all(_CLAIM_ALL, keys=keys, at=self._db.clock.now()))
-            for key, message in zip(keys, messages, strict=True):
-                if key not in fresh:
-                    outcomes.append("repeated")
-                    continue
-                fresh.discard(key)
-                trace = (message.headers or {}).get("traceparent", "")
-                await self._run(tx, message.subject, message.data, trace)
-                outcomes.append("handled")
+            keys = [_id(each) for each in messages if _event(each.subject) not in self._harmless]
+            fresh = set(await tx.all(_CLAIM_ALL, keys=keys, at=self._db.clock.now()) if keys else ())
+            for message in messages:
+                again = _id(message) not in fresh and _event(message.subject) not in self._harmless
+                outcomes.append("repeated" if again else "handled")
+                if not again:
+                    fresh.discard(_id(message))
+                    trace = (message.headers or {}).get("traceparent", "")
+                    await self._run(tx, message.subject, message.data, trace)
         return outcomes
 
     async def _run(self, tx: Transaction, subject: str, payload: bytes, trace: str) -> None:

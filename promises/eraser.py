@@ -1,8 +1,9 @@
 """The eraser: carries out what was asked for, at once and until it is done, whatever is killed meanwhile.
 
-A row of `erasures` is written where the wish is heard (the event, privacy asking again, the ledger at
-start) and goes when everything is removed, in the commit that announces it: that of the rows where
-nothing but rows is held, a later one else. Whoever dies in between leaves a row whose time comes.
+Who has little is erased where the event is heard, in the commit that says so to the bus. Else, and when
+privacy asks again or the ledger does at start, a row of `erasures` is written, and goes when everything is
+removed, in the commit that announces it: that of the rows where nothing but rows is held, a later one
+else. Whoever dies in between leaves a row whose time comes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -32,6 +33,9 @@ TRIED = Counter("crafiq_erasures", "Tries to erase somebody, by how they ended."
 UNDER_WAY = Gauge("crafiq_erasures_under_way", "Erasures that this process is at.")
 LEASE = timedelta(seconds=4)
 """How long an erasure belongs to whoever is at it; renewed while they live."""
+LITTLE = 1_000
+"""Rows of one person in one table up to which they go where the event is heard: a batch of events is one
+transaction, and is to be over before the bus gives it to somebody else."""
 AT_ONCE = 8
 POLL = 0.5  # seconds
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 60.0  # seconds
@@ -88,6 +92,7 @@ class Eraser:
         self._db, self._erasing, self._erased = db, erasing, erased
         self._in_hand: dict[UUID, asyncio.Task[None]] = {}
         self._waiting: list[Turn] = []
+        self._rolled_back: set[UUID] = set()
         self._woken = asyncio.Event()
 
     @property
@@ -101,9 +106,19 @@ class Eraser:
         return self._erasing.beyond
 
     async def on_account_deleted(self, tx: Transaction, event: AccountDeleted) -> None:
-        """Somebody deleted their account: begin, once."""
-        deleted_at = event.delete_time.ToDatetime(tzinfo=self._db.clock.now().tzinfo)
-        await self.ask(tx, Wanted(account_of(event), UUID(event.erasure.rpartition("/")[2]), deleted_at))
+        """Somebody deleted their account: erase them, once. If that fails, they are erased for themselves:
+        nobody else in the batch, and nothing that comes after it, waits for what stands in the way."""
+        account, deleted_at = account_of(event), event.delete_time.ToDatetime(tzinfo=UTC)
+        wanted = Wanted(account, UUID(event.erasure.rpartition("/")[2]), deleted_at)
+        size = await self._erasing.size(tx, account)
+        if size is None:
+            return
+        if size > LITTLE or account in self._rolled_back:
+            await self.ask(tx, wanted)
+        else:
+            self._rolled_back.add(account)  # until it has committed
+            await self.erase(tx, wanted)
+        tx.after.append(lambda: self._rolled_back.discard(account))
 
     async def ask(self, tx: Transaction, wanted: Wanted, *, again: bool = False) -> None:
         """Write down that this is wanted; it begins with the commit. Twice is once.
@@ -119,6 +134,7 @@ class Eraser:
         if await self._erasing.erase(tx, wanted):
             await self._write_down(tx, wanted, gone=True, again=True)
         else:
+            tx.after.append(TRIED.labels("done").inc)
             self._announce(tx, wanted)
 
     async def now(self, wanted: Wanted) -> None:

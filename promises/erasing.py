@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from chassis.db import Database, Record, Statement, Transaction
+from chassis.db import Database, Queries, Record, Statement, Transaction
 from promises.inventory import DELETE, RETAIN, RETAINED, UNTIL, Declaration, Subject, declared
 from promises.shares import Share
 from promises.subjects import fence
@@ -104,14 +104,24 @@ class Erasing:
         # What is copied or noted when it goes is there until then, however much it is.
         read = {each.table for each in self._retained}.union(*(each.reads for each in self.beyond))
         large = [each for each in going if each[0].name not in read]
-        self._count, self._batches = _large(large), {t.name: _batch(t, c) for t, c in large}
+        self._count = _large([*large, (tombs := metadata.tables["tombstones"], tombs.c.account)])
+        self._batches = {table.name: _batch(table, owner) for table, owner in large}
 
     async def reduce(self, db: Database, account: UUID) -> None:
         """Before the transaction: remove what is very much, in batches that hold no lock for long."""
-        large = {row["name"] for row in await db.all(self._count, whose=account) if row["rows"] > LARGE}
-        for name in (name for name in self._batches if name in large):
+        rows = await self._rows(db, account)
+        for name in (name for name in self._batches if rows[name] > LARGE):
             while await db.execute(self._batches[name], whose=account) == LARGE:
                 pass
+
+    async def size(self, queries: Queries, account: UUID) -> int | None:
+        """Rows of the person in the largest table that may be reduced, up to LARGE + 1; None of who is
+        erased, or being erased, already."""
+        rows = await self._rows(queries, account)
+        return None if rows.pop("tombstones") else max(rows.values(), default=0)
+
+    async def _rows(self, queries: Queries, account: UUID) -> dict[str, int]:
+        return {row["name"]: row["rows"] for row in await queries.all(self._count, whose=account)}
 
     async def erase(self, tx: Transaction, wanted: Wanted) -> bool:
         """Everything that `wanted` is about, as declared. Again: what is left, if anything is.

@@ -53,11 +53,11 @@ class Holder:
         return await self._standing(wanted.account)
 
     async def Verify(self, request: promises_pb2.VerifyRequest, _call: Call) -> promises_pb2.Findings:
-        """What is found, and where the erasure stands: read first, so that it is not newer than the look."""
+        """What is found, and where the erasure stands."""
         account, erasure = _id(request.account), _id(request.erasure) if request.erasure else None
-        standing = await self._standing(account)
         findings = await self._holdings.findings(account, erasure)
-        findings.standing.CopyFrom(standing)
+        if not findings.HasField("standing"):
+            findings.standing.CopyFrom(await self._standing(account))
         return findings
 
     async def Replay(self, _request: promises_pb2.ReplayRequest, _call: Call) -> promises_pb2.ReplayResponse:

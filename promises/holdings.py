@@ -42,6 +42,8 @@ FATES = {
 }
 UNSENT = ("outbox", "dead_letters")
 """What is on its way to the bus, or lies here undelivered."""
+STANDS = ("tombstones", "erasures")
+"""What says how far an erasure is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ class Holdings:
         unsent = [_unsent(metadata.tables[name]) for name in UNSENT]
         # One statement, and so one moment, whatever is counted.
         counting = [holding.counting for holding in self._holdings]
-        self._counting: Statement[Record] = Statement(union_all(*counting, *unsent))
+        stands = [_of(metadata.tables[name]) for name in STANDS]
+        self._counting: Statement[Record] = Statement(union_all(*counting, *unsent, *stands))
 
     async def plan(self, account: UUID) -> promises_pb2.Plan:
         """What erasing this account now would do; rows are counted as of one moment."""
@@ -90,7 +93,10 @@ class Holdings:
         return promises_pb2.Plan(holder=self._name, buckets=buckets(shares, now))
 
     async def findings(self, account: UUID, erasure: UUID | None) -> promises_pb2.Findings:
-        """What is found: rows by table, everything by category, what is with vendors, what waits."""
+        """What is found: rows by table, everything by category, what is with vendors, what waits.
+
+        And the erasure's standing as of that moment, unless it is under way: then the eraser knows more.
+        """
         beyond, counts = await asyncio.gather(self._shares(account, erasure), self._count(account))
         found = [(each.table, counts[each.table][0]) for each in self._holdings if counts[each.table][0]]
         left = [(share.category, share.count) for share in beyond if not share.vendor]
@@ -103,7 +109,12 @@ class Holdings:
             left=by_category(left),
             waiting=sum(counts[name][0] for name in UNSENT),
             vendor_copies=vendor_copies(beyond),
+            standing=None if counts["erasures"][0] else self._standing(entombed=counts["tombstones"][0] > 0),
         )
+
+    def _standing(self, *, entombed: bool) -> promises_pb2.Standing:
+        progress = promises_pb2.FINISHED if entombed else promises_pb2.PROGRESS_UNSPECIFIED
+        return promises_pb2.Standing(holder=self._name, progress=progress)
 
     async def _shares(self, account: UUID, erasure: UUID | None) -> list[Share]:
         found = await asyncio.gather(*(each.found(account, erasure) for each in self._beyond))
@@ -142,6 +153,10 @@ def _counting(table: Table, whose: Column[object], parts: list[list[Column[objec
 
 def _unsent(table: Table) -> Select[Any]:
     return _counted(table).where(table.c.subject.like(bindparam("about", type_=Text)))
+
+
+def _of(table: Table) -> Select[Any]:
+    return _counted(table).where(table.c.account == bindparam("whose", type_=Uuid))
 
 
 def _counted(table: Table, *more: Any) -> Select[Any]:

@@ -44,7 +44,7 @@ class Consumers:
         acceptances: Acceptances,
         erasures: Erasures,
         new_id: Callable[[], UUID],
-        hear: Callable[[UUID, str], None],
+        hear: Callable[[UUID, UUID, str], None],
     ) -> None:
         self._documents, self._acceptances, self._new_id = documents, acceptances, new_id
         self._erasures, self._hear = erasures, hear
@@ -53,7 +53,7 @@ class Consumers:
         """Who is listened to."""
         return [
             Subscription("identity", identity.AccountVerified, self.on_account_verified),
-            *(Subscription(holder, event, self.on_account_erased) for holder, event in ERASED.items()),
+            *(Subscription(of, event, self.on_account_erased, harmless=True) for of, event in ERASED.items()),
             Subscription(OWN, privacy.AccountErased),  # no more: it is known where it happens
         ]
 
@@ -61,7 +61,8 @@ class Consumers:
         """A holder says that it is done: look into it."""
         erasure, holder = UUID(event.erasure.rpartition("/")[2]), event.DESCRIPTOR.full_name.split(".")[1]
         if await self._erasures.answered(tx, erasure, holder):
-            tx.after.append(lambda: self._hear(erasure, holder))
+            account = account_of(event)
+            tx.after.append(lambda: self._hear(erasure, account, holder))
 
     async def on_account_verified(self, tx: Transaction, event: identity.AccountVerified) -> None:
         """Note the pair that was accepted, with the hashes of both texts, once.
@@ -92,14 +93,16 @@ class Consumers:
 class Opening(Beyond):
     """What happens in privacy besides its rows' going: the case begins, and has the first answer."""
 
-    def __init__(self, erasures: Erasures, holders: list[str], hear: Callable[[UUID, str], None]) -> None:
+    def __init__(
+        self, erasures: Erasures, holders: list[str], hear: Callable[[UUID, UUID, str], None]
+    ) -> None:
         self._erasures, self._holders, self._hear = erasures, holders, hear
 
     async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> bool:
         """The account is gone. A case that this database lost in a restore is opened again."""
         await self._erasures.begin(tx, wanted, self._holders)
         await self._erasures.answered(tx, wanted.erasure, OWN)
-        tx.after.append(lambda: self._hear(wanted.erasure, OWN))
+        tx.after.append(lambda: self._hear(wanted.erasure, wanted.account, OWN))
         return False
 
     async def found(self, _account: UUID, erasure: UUID | None) -> list[Share]:

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 MAILS = Counter("crafiq_identity_mails", "Mails by what became of them", ["kind", "fate"])
 POLL_SECONDS = 2.0
+TOGETHER_SECONDS = 0.2
+"""After mails have gone out: what comes meanwhile goes out together."""
 
 
 class Postman:
@@ -37,8 +39,10 @@ class Postman:
         """Send until cancelled."""
         while True:
             self._woken.clear()
-            if await self.deliver_due() >= AT_ONCE:  # there may be more
+            if (tried := await self.deliver_due()) >= AT_ONCE:  # there may be more
                 continue
+            if tried:
+                await asyncio.sleep(TOGETHER_SECONDS)
             try:
                 await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
             except TimeoutError:

@@ -83,18 +83,15 @@ class Approving(Shelf):
         """The case; the one that is there if the same was asked before. Raises RequestIdReused."""
         now, secret_hash = self.clock.now(), request.receipt_secret_hash
         case = Case.approve(erasure, account, secret_hash, request.plan_hash, now)
-        async with self.erasures.db.transaction() as tx:
-            async with self.erasures.locked(erasure, tx) as held:
-                if held is not None:
-                    if not held.case.again(account, secret_hash, request.plan_hash, now):
-                        raise RequestIdReused
-                    await held.save()
-                    return held.case
-            await tx.insert(case)
-            before = {plan.holder: lines(plan.buckets) for plan in request.plans}
-            told = [HolderCase.told(erasure, name, before.get(name), now) for name in self.holders.names]
-            await self.erasures.tell(tx, told)
-        return case
+        before = {plan.holder: lines(plan.buckets) for plan in request.plans}
+        told = [HolderCase.told(erasure, name, before.get(name), now) for name in self.holders.names]
+        if await self.erasures.open(case, told):
+            return case
+        async with self.erasures.locked(erasure) as held:
+            if held is None or not held.case.again(account, secret_hash, request.plan_hash, now):
+                raise RequestIdReused
+            await held.save()
+            return held.case
 
 
 def fates(plans: Iterable[promises_pb2.Plan]) -> Fates:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from types import MappingProxyType
 from uuid import UUID
 
 from crafiq.promises.v1 import promises_pb2
@@ -21,6 +21,7 @@ from services.privacy.adapters import RECEIPT, SUPPLEMENT, Bus, Holders, Receipt
 from services.privacy.domain import Case, CaseState, HolderCase, HolderState
 from services.privacy.domain.erasures import IN_DOUBT, MESSAGES_WAITING, OPEN_ENDS
 from services.privacy.domain.receipts import receipt, supplement
+from services.privacy.jobs.looks import Found, is_clean, pause, verified, written
 from services.privacy.repository import Erasures
 from services.privacy.repository.erasures import Open
 
@@ -33,9 +34,6 @@ AT_ONCE = 16
 POLL = 0.5  # seconds
 QUICK = (0.005, 0.01, 0.02, 0.04)  # seconds in which what waits in an outbox is likely to be relayed
 SOON = 0.25  # seconds in which the other holders are likely to answer
-PATIENT = timedelta(seconds=1)
-Found: TypeAlias = "promises_pb2.Findings | str"
-"""What a holder finds, or why it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +54,11 @@ class Caseworker:
         self._in_hand: dict[UUID, asyncio.Task[None]] = {}
         self._due: set[UUID] = set()
         self._silent: dict[UUID, set[str]] = {}
+        self._answered: dict[UUID, UUID] = {}
         self._ripening: set[UUID] = set()
         self._woken = asyncio.Event()
 
-    def hear(self, erasure: UUID, holder: str) -> None:
+    def hear(self, erasure: UUID, account: UUID, holder: str) -> None:
         """There is news of a case: a holder answered.
 
         Most answer at once, and then one look is enough: it waits for them a little. Others of this service
@@ -70,6 +69,7 @@ class Caseworker:
         if silent:
             self._ripen(erasure)
         else:
+            self._answered[erasure] = account
             self._take(erasure)
 
     async def run(self) -> None:
@@ -128,6 +128,10 @@ class Caseworker:
 
     async def step(self, erasure: UUID) -> None:
         """Do what can be done now for a case, and say when to look again."""
+        # Of whom all were heard here, nothing has to be read before they are asked.
+        if answered := self._answered.pop(erasure, None):
+            await self._look_through(erasure, answered, self._tools.holders.names)
+            return
         case = await self._erasures.get(erasure)
         if case is None or case.state is not CaseState.ERASING:
             self._silent.pop(erasure, None)
@@ -169,20 +173,33 @@ class Caseworker:
             zip(late, await asyncio.gather(*(self._remind(name, wanted) for name in late)), strict=True)
         )
         ready = [each.holder for each in holders if each.state is HolderState.ANSWERED]
-        found = dict(
-            zip(ready, await asyncio.gather(*(self._find(name, wanted) for name in ready)), strict=True)
-        )
+        done = all(each.state is HolderState.VERIFIED for each in holders if each.holder not in ready)
+        await self._look_through(case.id, account, ready, causes, others_done=done)
+
+    async def _look_through(
+        self,
+        erasure: UUID,
+        account: UUID,
+        ready: Sequence[str],
+        causes: Mapping[str, str] = MappingProxyType({}),
+        *,
+        others_done: bool = True,
+    ) -> None:
+        """What those who answered still have; and the receipt, if that is nothing."""
+        looks = [self._find(name, account, erasure) for name in ready]
+        found = dict(zip(ready, await asyncio.gather(*looks), strict=True))
         # Nobody has anything any more, and no message waits to be sent: the bus is emptied last.
-        clean = _verified(_written(holders, causes, found, self._clock.now()))
+        clean = others_done and all(is_clean(each) for each in found.values())
         purged = await self._purge(account) if clean else None
-        async with self._erasures.locked(case.id) as held:
+        async with self._erasures.locked(erasure) as held:
             if held is None or held.case.state is not CaseState.ERASING:
+                self._silent.pop(erasure, None)
                 return
             now = self._clock.now()
-            if _verified(_written(held.holders, causes, found, now)) and purged is not None:
+            if verified(written(held.holders, causes, found, now)) and purged is not None:
                 self._sign(held, purged, now)
             else:
-                held.case.wait(_pause(held.holders), now)
+                held.case.wait(pause(held.holders), now)
             await held.save()
         self._wait_for(held)
 
@@ -221,16 +238,16 @@ class Caseworker:
         REMINDED.labels(holder, cause).inc()
         return cause
 
-    async def _find(self, holder: str, wanted: Wanted) -> Found:
+    async def _find(self, holder: str, account: UUID, erasure: UUID) -> Found:
         """What it finds. Its own answer is heard before its relay has noted that it was sent: a few times
         that is waited for."""
         try:
-            for pause in QUICK:
-                found = await self._tools.holders.verify(holder, wanted.account, wanted.erasure)
+            for moment in QUICK:
+                found = await self._tools.holders.verify(holder, account, erasure)
                 if found.left or not found.waiting:
                     return found
-                await asyncio.sleep(pause)
-            return await self._tools.holders.verify(holder, wanted.account, wanted.erasure)
+                await asyncio.sleep(moment)
+            return await self._tools.holders.verify(holder, account, erasure)
         except Refusal as refusal:
             return refusal.reason
 
@@ -249,43 +266,6 @@ class Caseworker:
                 said = supplement(held.case, held.holders, scrub, now)
                 held.case.close(self._tools.keys.sign(SUPPLEMENT, said), now)
             await held.save()
-
-
-def _written(
-    holders: Sequence[HolderCase], causes: Mapping[str, str], found: Mapping[str, Found], now: datetime
-) -> Sequence[HolderCase]:
-    """What came of asking those that were late, and those that had answered and have not moved since."""
-    for each in holders:
-        if each.holder in causes:
-            each.remind(causes[each.holder], now)
-        elif each.holder in found and each.state is HolderState.ANSWERED:
-            _write(each, found[each.holder], now)
-    return holders
-
-
-def _verified(holders: Sequence[HolderCase]) -> bool:
-    return all(each.state is HolderState.VERIFIED for each in holders)
-
-
-def _write(holder: HolderCase, found: Found, now: datetime) -> None:
-    if isinstance(found, str):
-        holder.cause = found
-        return
-    left: list[dict[str, Any]] = [{"category": each.category, "count": each.count} for each in found.left]
-    if not left and found.standing.progress != promises_pb2.FINISHED:
-        left = [{"category": "ACCOUNT", "count": 1}]  # it said that it was done, and is not
-    vendors = [
-        {"vendor": each.vendor, "count": each.count, "until": each.until.ToJsonString()}
-        for each in found.vendor_copies
-    ]
-    holder.looked_through(left, vendors, found.waiting, now)
-
-
-def _pause(holders: Sequence[HolderCase]) -> timedelta:
-    """When it makes sense to look again: soon for who is being waited for, later for who is away."""
-    tries = min((each.tries for each in holders if each.state is not HolderState.VERIFIED), default=0)
-    doubled: timedelta = PATIENT * 2 ** min(tries, 6)
-    return min(doubled, timedelta(minutes=1))
 
 
 def _cause(error: Exception) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import DateTime, bindparam, select, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlmodel import col
 
-from chassis.db import Database, Record, Statement, Transaction, scalar
+from chassis.db import Database, Queries, Record, Statement, Transaction, scalar
 from promises.erasing import Wanted
 from services.privacy.domain import Case, HolderCase, Plan, ReceiptKey, Scrub
 from services.privacy.domain.erasures import MOMENT, OVERDUE
@@ -34,8 +34,17 @@ ANSWERED = Statement(
 )
 # Rows as JSON, so that those of a case are one statement.
 _ROWS = "jsonb_populate_recordset(CAST(NULL AS erasure_holders), :rows) AS new"
-ADD_HOLDERS = Statement(
-    text(f"INSERT INTO erasure_holders SELECT new.* FROM {_ROWS}").bindparams(bindparam("rows", type_=JSONB))  # noqa: S608  # our own words
+_CASE = list(Case.model_fields)
+# Nothing if there is such a case.
+OPEN = Statement(
+    text(
+        f"WITH opened AS (INSERT INTO erasure_cases ({', '.join(_CASE)})"  # noqa: S608  # our own columns
+        f" VALUES ({', '.join(f':{name}' for name in _CASE)}) ON CONFLICT (id) DO NOTHING RETURNING id),"
+        " told AS (INSERT INTO erasure_holders"
+        f"  SELECT new.* FROM {_ROWS} JOIN opened ON opened.id = new.erasure)"
+        " SELECT id FROM opened"
+    ).bindparams(bindparam("rows", type_=JSONB)),
+    scalar,
 )
 _CHANGING = ("state", '"left"', "vendors", "tries", "cause", "remind_at", "answered_at", "verified_at")
 SAVE_HOLDERS = Statement(
@@ -162,17 +171,20 @@ class Erasures:
         return await self.db.first(REVISION, erasure=erasure)
 
     @asynccontextmanager
-    async def locked(self, erasure: UUID, on: Transaction | None = None) -> AsyncIterator[Open | None]:
-        """A case to be changed, in the transaction `on` if there is one; None if there is no such case."""
-        if on is not None:
-            yield await self._open(on, erasure)
-            return
+    async def locked(self, erasure: UUID) -> AsyncIterator[Open | None]:
+        """A case to be changed; None if there is no such case."""
         async with self.db.transaction() as tx:
-            yield await self._open(tx, erasure)
+            case = await tx.first(CASE_LOCKED, erasure=erasure)
+            yield None if case is None else Open(tx, case, await tx.all(HOLDERS_LOCKED, case=erasure))
 
-    async def _open(self, tx: Transaction, erasure: UUID) -> Open | None:
-        case = await tx.first(CASE_LOCKED, erasure=erasure)
-        return None if case is None else Open(tx, case, await tx.all(HOLDERS_LOCKED, case=erasure))
+    async def open(self, case: Case, holders: Sequence[HolderCase]) -> bool:
+        """A case that begins, with those who are to answer; False if there is one of that name."""
+        return await self._open(self.db, case, holders)
+
+    @staticmethod
+    async def _open(queries: Queries, case: Case, holders: Sequence[HolderCase]) -> bool:
+        rows = [_json(each) for each in holders]
+        return await queries.first(OPEN, **case.model_dump(), rows=rows) is not None
 
     async def begin(self, tx: Transaction, wanted: Wanted, holders: Sequence[str]) -> None:
         """The account is gone; of a case that is not known here (any more), nobody knows the secret."""
@@ -181,12 +193,8 @@ class Erasures:
             case.begin(wanted.deleted_at, now)
             await tx.update(case)
             return
-        await tx.insert(Case.from_ledger(wanted.erasure, wanted.account, wanted.deleted_at, now))
-        await self.tell(tx, [HolderCase.told(wanted.erasure, holder, None, now) for holder in holders])
-
-    async def tell(self, tx: Transaction, holders: Sequence[HolderCase]) -> None:
-        """Those who are to answer."""
-        await tx.execute(ADD_HOLDERS, rows=[_json(each) for each in holders])
+        told = [HolderCase.told(wanted.erasure, holder, None, now) for holder in holders]
+        await self._open(tx, Case.from_ledger(wanted.erasure, wanted.account, wanted.deleted_at, now), told)
 
     async def claim(self, most: int, lease: timedelta) -> list[UUID]:
         """Cases that it is time to look at."""

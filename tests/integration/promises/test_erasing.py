@@ -14,9 +14,10 @@ import pytest
 from crafiq.identity.v1 import events_pb2
 from crafiq.promises.v1 import promises_pb2
 
-from chassis.db import Database, Transaction
+from chassis.db import Contended, Database, Transaction
 from chassis.errors import SubjectUnknown, Unavailable
 from chassis.rpc import Call
+from promises import eraser as erasers
 from promises import erasing
 from promises.eraser import Eraser
 from promises.erasing import Beyond, Erasing, Wanted
@@ -55,6 +56,19 @@ class Shelf(Beyond):
 
     async def found(self, account: UUID, _erasure: UUID | None) -> Sequence[Share]:
         return [Share("MEDIA", promises_pb2.ERASED_NOW, self.things.get(account, 0))]
+
+
+class InTheWay(Beyond):
+    """Somebody who has a row of theirs in hand, the first time."""
+
+    def __init__(self, whose: Wanted) -> None:
+        self._whose, self._first = whose, True
+
+    async def note(self, _tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> bool:
+        if wanted == self._whose and self._first:
+            self._first = False
+            raise Contended
+        return False
 
 
 @pytest.fixture
@@ -106,9 +120,10 @@ def deleted(it: Wanted) -> events_pb2.AccountDeleted:
     return event
 
 
-async def hear(db: Database, eraser: Eraser, it: Wanted) -> None:
+async def hear(db: Database, eraser: Eraser, *batch: Wanted) -> None:
     async with db.transaction() as tx:
-        await eraser.on_account_deleted(tx, deleted(it))
+        for it in batch:
+            await eraser.on_account_deleted(tx, deleted(it))
 
 
 async def rows_of(sql: asyncpg.Connection, account: UUID) -> int:
@@ -200,9 +215,38 @@ async def _failed(eraser: Eraser, account: UUID) -> promises_pb2.Standing | None
 
 
 @promise
-async def test_whoever_dies_in_between_leaves_it_to_the_next(
+async def test_who_has_little_is_gone_with_the_commit_that_hears_of_it(
     db: Database, sql: asyncpg.Connection, person: Make
 ) -> None:
+    it = wanted(await person(), db)
+    await hear(db, an_eraser(db), it)
+    assert (await rows_of(sql, it.account), await announced(sql, it.account)) == (0, 1)
+    assert await sql.fetchval("SELECT count(*) FROM erasures") == 0
+
+
+@promise
+async def test_what_stands_in_the_way_of_one_holds_up_nobody_who_was_heard_of_with_them(
+    db: Database, sql: asyncpg.Connection, person: Make
+) -> None:
+    first, it = wanted(await person(), db), wanted(await person(), db)
+    eraser = an_eraser(db, InTheWay(it))
+    with pytest.raises(Contended):
+        await hear(db, eraser, first, it)
+    assert (await rows_of(sql, first.account), await rows_of(sql, it.account)) == (5, 5)
+    for each in (first, it):  # what the consumer does then; nobody is erased while others wait
+        await hear(db, eraser, each)
+    assert await sql.fetchval("SELECT count(*) FROM erasures") == 2
+    async with at_work(eraser):
+        for each in (first, it):
+            await eventually(lambda whom=each.account: announced(sql, whom))
+    assert (await rows_of(sql, first.account), await rows_of(sql, it.account)) == (0, 0)
+
+
+@promise
+async def test_whoever_dies_in_between_leaves_it_to_the_next(
+    db: Database, sql: asyncpg.Connection, person: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasers, "LITTLE", 1)
     it = wanted(await person(), db)
     await hear(db, an_eraser(db), it)  # of a process that ends here, before it began
     assert (await rows_of(sql, it.account), await sql.fetchval("SELECT count(*) FROM erasures")) == (5, 1)
