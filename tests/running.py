@@ -57,13 +57,13 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @contextmanager
-def started(state: Path, *options: str, before: Sequence[str] = ()) -> Iterator[Running]:
+def started(state: Path, *options: str, before: Sequence[str] = (), traced: float = 1.0) -> Iterator[Running]:
     """A platform with its state in this folder, stopped when the block ends; more as for `launch`."""
     ports = state / "ports.json"
     if not ports.exists():
         # Not 8080, which somebody else's platform may take while a test has our gateway killed.
         ports.write_text(json.dumps({"gateway": SystemRandom().randint(LOWEST, HIGHEST)}))
-    process = launch(state, *options, before=before)
+    process = launch(state, *options, before=before, traced=traced)
     try:
         yield Running(wait_until_ready(state, process), state, process)
     finally:
@@ -72,8 +72,13 @@ def started(state: Path, *options: str, before: Sequence[str] = ()) -> Iterator[
         keep(written(state))
 
 
-def launch(state: Path, *options: str, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-    """Begin to start a platform; `options` are those of `up`, `before` stands before its command."""
+def launch(
+    state: Path, *options: str, before: Sequence[str] = (), traced: float = 1.0
+) -> subprocess.Popen[bytes]:
+    """Begin to start a platform; `options` are those of `up`, `before` stands before its command.
+
+    `traced`: the share of calls; tests look at traces, and `make up` alone has a tenth of them.
+    """
     (state / "endpoints.json").unlink(missing_ok=True)
     environment = {
         **os.environ,
@@ -84,7 +89,7 @@ def launch(state: Path, *options: str, before: Sequence[str] = ()) -> subprocess
         # Tests ask for both when they want them.
         "CRAFIQ_SCRUB_EVERY": "0",
         "CRAFIQ_CANARY_EVERY": "0",
-        "CRAFIQ_TRACE_RATIO": "1",
+        "CRAFIQ_TRACE_RATIO": str(traced),
         "CRAFIQ_SERVICE_SETTINGS": json.dumps(PATIENCE),
     }
     with (state / "up.log").open("ab") as log:

@@ -49,9 +49,7 @@ async def compose(service: Service, settings: Settings, keys: ReceiptKeys) -> No
     handler = Handler(documents, acceptances, consents, erasures, ledger, holders, pages, new_salt)
     service.offer(privacy_pb2.DESCRIPTOR.services_by_name["PrivacyService"], handler)
     keep_promises(service, AccountErased, [Opening(erasures, holders.names, caseworker.hear)])
-    service.listen(
-        Consumers(documents, acceptances, erasures, service.new_id, caseworker.hear).subscriptions()
-    )
+    service.listen(Consumers(documents, acceptances, service.new_id, caseworker.hear).subscriptions())
     service.background(caseworker.run)
     service.background(Watch(erasures, clock).run)
     service.every(Job("old plans", timedelta(hours=1), erasures.sweep_plans))

@@ -42,12 +42,11 @@ class Consumers:
         self,
         documents: Documents,
         acceptances: Acceptances,
-        erasures: Erasures,
         new_id: Callable[[], UUID],
         hear: Callable[[UUID, UUID, str], None],
     ) -> None:
         self._documents, self._acceptances, self._new_id = documents, acceptances, new_id
-        self._erasures, self._hear = erasures, hear
+        self._hear = hear
 
     def subscriptions(self) -> list[Subscription]:
         """Who is listened to."""
@@ -57,12 +56,10 @@ class Consumers:
             Subscription(OWN, privacy.AccountErased),  # no more: it is known where it happens
         ]
 
-    async def on_account_erased(self, tx: Transaction, event: Any) -> None:
+    async def on_account_erased(self, _tx: Transaction, event: Any) -> None:
         """A holder says that it is done: look into it."""
         erasure, holder = UUID(event.erasure.rpartition("/")[2]), event.DESCRIPTOR.full_name.split(".")[1]
-        if await self._erasures.answered(tx, erasure, holder):
-            account = account_of(event)
-            tx.after.append(lambda: self._hear(erasure, account, holder))
+        self._hear(erasure, account_of(event), holder)
 
     async def on_account_verified(self, tx: Transaction, event: identity.AccountVerified) -> None:
         """Note the pair that was accepted, with the hashes of both texts, once.
@@ -91,7 +88,7 @@ class Consumers:
 
 
 class Opening(Beyond):
-    """What happens in privacy besides its rows' going: the case begins, and has the first answer."""
+    """What happens in privacy besides its rows' going: the case begins, and is told of the first answer."""
 
     def __init__(
         self, erasures: Erasures, holders: list[str], hear: Callable[[UUID, UUID, str], None]
@@ -101,7 +98,6 @@ class Opening(Beyond):
     async def note(self, tx: Transaction, wanted: Wanted, _pseudonym: UUID) -> bool:
         """The account is gone. A case that this database lost in a restore is opened again."""
         await self._erasures.begin(tx, wanted, self._holders)
-        await self._erasures.answered(tx, wanted.erasure, OWN)
         tx.after.append(lambda: self._hear(wanted.erasure, wanted.account, OWN))
         return False
 

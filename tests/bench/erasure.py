@@ -76,7 +76,7 @@ class Desk:
     async def opened(cls, running: Running) -> AsyncIterator[Self]:
         """In a platform in which others live already, so that planners know what a table is."""
         async with opened(running) as people:
-            await people.settle(*(Leaver(200) for _ in range(100)))
+            await people.settle(*(Leaver(50) for _ in range(400)))
             await people.analyse()
             desk = cls(running, people)
             yield desk

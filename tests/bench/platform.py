@@ -16,6 +16,7 @@ from crafiq.billing.v1 import billing_pb2, billing_pb2_grpc
 
 from tests.bench import erasure, storage
 from tests.bench.rows import Row, within
+from tests.bench.servers import TRACED
 from tests.e2e.conftest import Person, new_person
 from tests.e2e.matrix import Doors
 from tests.processes import family
@@ -80,7 +81,7 @@ def rows() -> list[Row]:
     """Starts a platform of its own on an empty state folder, and stops it."""
     with tempfile.TemporaryDirectory(prefix="crafiq-bench-", ignore_cleanup_errors=True) as folder:
         began = time.monotonic()
-        with started(Path(folder)) as running:
+        with started(Path(folder), traced=TRACED) as running:
             ready = time.monotonic() - began
             load = "first start, empty state folder"
             at_rest = [

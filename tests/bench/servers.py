@@ -23,6 +23,8 @@ from deploy.local.infra import Infra
 from tests.bench.rows import Row
 
 Measured = Callable[[Infra], Coroutine[Any, Any, list[Row]]]
+TRACED = 0.1
+"""The share of calls that are traced, as `make up` has it."""
 
 
 def on_servers(*benches: Measured) -> list[Row]:

@@ -27,7 +27,7 @@ from services.identity.domain import Row as Tables
 from services.identity.settings import Settings
 from tests.bench.leavers import Leaver, copy
 from tests.bench.rows import Row, compare, rate, within
-from tests.bench.servers import beside, until_left
+from tests.bench.servers import TRACED, beside, until_left
 from tests.integration.in_process import settings_for
 from tests.support import running, signing_key
 
@@ -72,7 +72,7 @@ def _told(infra: Infra, folder: Path) -> dict[str, Any]:
         "token_key": secrets.token_hex(32),
         "pepper_dir": folder,
         "trace_file": folder / "traces.jsonl",
-        "trace_ratio": 0.1,
+        "trace_ratio": TRACED,
     }
 
 

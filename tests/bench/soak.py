@@ -29,7 +29,7 @@ import uvloop
 from cli.api import ApiRefused
 from cli.demo import example
 from deploy.local import nats, seaweed
-from tests.bench.servers import quiet
+from tests.bench.servers import TRACED, quiet
 from tests.e2e.conftest import Person, new_person
 from tests.e2e.test_deletion import leave, receipt
 from tests.processes import family, written_down
@@ -137,7 +137,7 @@ def main(minutes: float) -> int:
     """Run and print; the exit code says whether nothing leaks and nobody failed."""
     quiet()
     scratch = tempfile.TemporaryDirectory(prefix="crafiq-soak-", ignore_cleanup_errors=True)
-    with scratch as folder, started(Path(folder)) as running:
+    with scratch as folder, started(Path(folder), traced=TRACED) as running:
         samples, done = uvloop.run(_soak(running, minutes))
         faults = _faults(Path(folder))
     print(f"{minutes:g} minutes, {PEOPLE} people at a time: {dict(done)}")

@@ -28,7 +28,7 @@ from chassis.rpc.server import RpcServer, server_credentials
 from chassis.rpc.wrap import Surroundings
 from deploy.local.infra import Infra
 from tests.bench.rows import Measure, Row, compare, rate
-from tests.bench.servers import bare_pool, beside, database, until_left
+from tests.bench.servers import TRACED, bare_pool, beside, database, until_left
 from tests.integration.chassis_data.rows import Note
 from tests.integration.chassis_data.rows import Row as Tables
 from tests.integration.chassis_data.test_relay import revoked
@@ -118,7 +118,7 @@ METHODS: dict[str, tuple[Any, Any]] = {
 
 
 async def _serve(url: str, folder: Path, account: UUID, jwks: bytes, out: Any) -> None:
-    telemetry.tracing.start("bench", 0.1, folder.parent / "traces.jsonl")
+    telemetry.tracing.start("bench", TRACED, folder.parent / "traces.jsonl")
     clock = Clock()
 
     async def keys() -> bytes:

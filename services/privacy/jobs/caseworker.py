@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
@@ -46,6 +46,18 @@ class Tools:
     keys: ReceiptKeys
 
 
+@dataclass(slots=True)
+class _News:
+    """What was heard of a case and is not written down, which the next look does: who answered, and when.
+
+    `silent`: who has not, as far as is known here. Whoever dies with it asks again, as of those who are late.
+    """
+
+    account: UUID
+    silent: set[str]
+    heard: dict[str, datetime] = field(default_factory=dict)
+
+
 class Caseworker:
     """Looks at each case when it is due, or when there is news of it. Several may run."""
 
@@ -53,8 +65,7 @@ class Caseworker:
         self._erasures, self._tools, self._clock = erasures, tools, clock
         self._in_hand: dict[UUID, asyncio.Task[None]] = {}
         self._due: set[UUID] = set()
-        self._silent: dict[UUID, set[str]] = {}
-        self._answered: dict[UUID, UUID] = {}
+        self._news: dict[UUID, _News] = {}
         self._ripening: set[UUID] = set()
         self._woken = asyncio.Event()
 
@@ -64,12 +75,12 @@ class Caseworker:
         Most answer at once, and then one look is enough: it waits for them a little. Others of this service
         may have heard the rest.
         """
-        silent = self._silent.setdefault(erasure, set(self._tools.holders.names))
-        silent.discard(holder)
-        if silent:
+        news = self._news.setdefault(erasure, _News(account, set(self._tools.holders.names)))
+        news.silent.discard(holder)
+        news.heard[holder] = self._clock.now()
+        if news.silent:
             self._ripen(erasure)
         else:
-            self._answered[erasure] = account
             self._take(erasure)
 
     async def run(self) -> None:
@@ -119,7 +130,7 @@ class Caseworker:
 
         def ripe() -> None:
             self._ripening.discard(erasure)
-            if erasure in self._silent:  # else it is through
+            if erasure in self._news:  # else it is through
                 self._take(erasure)
 
         if erasure not in self._ripening:
@@ -128,13 +139,13 @@ class Caseworker:
 
     async def step(self, erasure: UUID) -> None:
         """Do what can be done now for a case, and say when to look again."""
-        # Of whom all were heard here, nothing has to be read before they are asked.
-        if answered := self._answered.pop(erasure, None):
-            await self._look_through(erasure, answered, self._tools.holders.names)
+        news = self._news.get(erasure)
+        if news is not None and not news.silent:  # nothing has to be read before they are asked
+            await self._look_through(erasure, news.account, self._tools.holders.names)
             return
         case = await self._erasures.get(erasure)
-        if case is None or case.state is not CaseState.ERASING:
-            self._silent.pop(erasure, None)
+        if case is None or case.state not in (CaseState.APPROVED, CaseState.ERASING):
+            self._news.pop(erasure, None)
         if case is None or case.account is None:
             return
         if case.state is CaseState.APPROVED:
@@ -167,12 +178,13 @@ class Caseworker:
 
     async def _advance(self, case: Case, account: UUID) -> None:
         wanted = Wanted(account, case.id, case.deleted_at or case.approved_at)
+        heard = self._heard(case.id)
         holders = await self._erasures.holders(case.id)
-        late = [each.holder for each in holders if self._is_late(each)]
+        late = [each.holder for each in holders if each.holder not in heard and self._is_late(each)]
         causes = dict(
             zip(late, await asyncio.gather(*(self._remind(name, wanted) for name in late)), strict=True)
         )
-        ready = [each.holder for each in holders if each.state is HolderState.ANSWERED]
+        ready = [e.holder for e in holders if e.state is HolderState.ANSWERED or e.holder in heard]
         done = all(each.state is HolderState.VERIFIED for each in holders if each.holder not in ready)
         await self._look_through(case.id, account, ready, causes, others_done=done)
 
@@ -186,6 +198,7 @@ class Caseworker:
         others_done: bool = True,
     ) -> None:
         """What those who answered still have; and the receipt, if that is nothing."""
+        heard = self._heard(erasure)
         looks = [self._find(name, account, erasure) for name in ready]
         found = dict(zip(ready, await asyncio.gather(*looks), strict=True))
         # Nobody has anything any more, and no message waits to be sent: the bus is emptied last.
@@ -193,23 +206,32 @@ class Caseworker:
         purged = await self._purge(account) if clean else None
         async with self._erasures.locked(erasure) as held:
             if held is None or held.case.state is not CaseState.ERASING:
-                self._silent.pop(erasure, None)
+                self._news.pop(erasure, None)
                 return
             now = self._clock.now()
+            held.hear(heard)
             if verified(written(held.holders, causes, found, now)) and purged is not None:
                 self._sign(held, purged, now)
             else:
                 held.case.wait(pause(held.holders), now)
             await held.save()
-        self._wait_for(held)
+        self._wait_for(held, account, heard)
 
-    def _wait_for(self, held: Open) -> None:
+    def _heard(self, erasure: UUID) -> dict[str, datetime]:
+        news = self._news.get(erasure)
+        return dict(news.heard) if news is not None else {}
+
+    def _wait_for(self, held: Open, account: UUID, written_down: Mapping[str, datetime]) -> None:
         """Whose answer leads to the next look."""
         if held.case.state is not CaseState.ERASING:
-            self._silent.pop(held.case.id, None)
+            self._news.pop(held.case.id, None)
             return
-        self._silent[held.case.id] = {e.holder for e in held.holders if e.state is HolderState.WAITING}
-        if any(each.cause == MESSAGES_WAITING for each in held.holders):
+        meanwhile = {
+            name: at for name, at in self._heard(held.case.id).items() if written_down.get(name) != at
+        }
+        waiting = {each.holder for each in held.holders if each.state is HolderState.WAITING}
+        self._news[held.case.id] = _News(account, waiting.difference(meanwhile), meanwhile)
+        if meanwhile or any(each.cause == MESSAGES_WAITING for each in held.holders):
             self._ripen(held.case.id)
 
     def _sign(self, held: Open, purged: int, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,12 +26,6 @@ _HOLDERS = (
 )
 HOLDERS = Statement(_HOLDERS, HolderCase)
 HOLDERS_LOCKED = Statement(_HOLDERS.with_for_update(), HolderCase)
-ANSWERED = Statement(
-    text(
-        "UPDATE erasure_holders SET state = 'ANSWERED', answered_at = :at"
-        " WHERE erasure = :case AND holder = :name AND state = 'WAITING'"
-    )
-)
 # Rows as JSON, so that those of a case are one statement.
 _ROWS = "jsonb_populate_recordset(CAST(NULL AS erasure_holders), :rows) AS new"
 _CASE = list(Case.model_fields)
@@ -120,6 +114,12 @@ class Open:
     def __init__(self, tx: Transaction, case: Case, holders: list[HolderCase]) -> None:
         self._tx, self.case, self.holders = tx, case, holders
         self._before = [(each.shown, _json(each)) for each in holders]
+
+    def hear(self, answers: Mapping[str, datetime]) -> None:
+        """Who answered, and when."""
+        for each in self.holders:
+            if each.holder in answers:
+                each.answer(answers[each.holder])
 
     async def save(self) -> None:
         """Write what has changed; those who watch hear of what changed in a holder."""
@@ -220,15 +220,6 @@ class Erasures:
         """Remember public keys for good."""
         for key in keys:
             await self.db.execute(KEEP_KEY, id_=key.kid, public=key.jwk, at=key.since)
-
-    async def answered(self, tx: Transaction, erasure: UUID, holder: str) -> bool:
-        """A holder says that it is done, which will be looked into; False if that was known.
-
-        The case is not locked for it: one transaction hears of many cases, and those of other holders in
-        another order.
-        """
-        now = self.db.clock.now()
-        return await tx.execute(ANSWERED, case=erasure, name=holder, at=now) == 1
 
 
 def _json(holder: HolderCase) -> dict[str, Any]:

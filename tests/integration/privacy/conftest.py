@@ -19,7 +19,7 @@ from services.privacy.__main__ import Settings, compose
 from services.privacy.adapters import ReceiptKeys
 from services.privacy.consumers import Consumers
 from services.privacy.domain import Row
-from services.privacy.repository import Acceptances, Documents, Erasures
+from services.privacy.repository import Acceptances, Documents
 from tests.integration.in_process import Neighbours, in_process, settings_for
 from tests.support import Announced, signing_key
 
@@ -66,7 +66,7 @@ async def sql(privacy: Neighbours) -> AsyncIterator[Sql]:
 def listening(privacy: Neighbours) -> Consumers:
     """What it listens with, for who tells it something without the bus."""
     db = privacy.service.db
-    return Consumers(Documents(db), Acceptances(db), Erasures(db), privacy.service.new_id, lambda _: None)
+    return Consumers(Documents(db), Acceptances(db), privacy.service.new_id, lambda *_: None)
 
 
 def verified(account: UUID, policy: str = VERSION, terms: str = VERSION) -> events_pb2.AccountVerified:
