@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -62,7 +63,8 @@ class Subscription:
 
     `handle` may be run again after a failure whose transaction was rolled back; it does no I/O of its own.
     A Refusal that asking again can't change makes a dead letter; anything else is tried again,
-    later and later, ten times in all. Where twice is `harmless`, nobody notes that it was handled.
+    later and later, ten times in all. Where twice is `harmless`, nobody notes that it was handled, and
+    `handle` may be given None as its transaction.
 
     The first process that subscribes to an event is given what the stream has of it, seven days. To stop
     listening, leave the `handle` out for one deploy: that takes the event from what the bus keeps for this
@@ -72,7 +74,7 @@ class Subscription:
 
     source: str
     event: type[Message]
-    handle: Callable[[Transaction, Any], Awaitable[None]] | None = None
+    handle: Callable[[Any, Any], Awaitable[None]] | None = None
     harmless: bool = False
 
     @property
@@ -150,10 +152,9 @@ class Consumers:
         return False
 
     async def _commit(self, messages: Sequence[Msg]) -> list[str]:
-        outcomes = []
-        async with self._db.transaction() as tx:
-            keys = [_id(each) for each in messages if _event(each.subject) not in self._harmless]
-            fresh = set(await tx.all(_CLAIM_ALL, keys=keys, at=self._db.clock.now()) if keys else ())
+        outcomes, once = [], [_id(each) for each in messages if _event(each.subject) not in self._harmless]
+        async with self._db.transaction() if once else nullcontext() as tx:
+            fresh = set(await tx.all(_CLAIM_ALL, keys=once, at=self._db.clock.now()) if tx else ())
             for message in messages:
                 again = _id(message) not in fresh and _event(message.subject) not in self._harmless
                 outcomes.append("repeated" if again else "handled")
@@ -163,7 +164,7 @@ class Consumers:
                     await self._run(tx, message.subject, message.data, trace)
         return outcomes
 
-    async def _run(self, tx: Transaction, subject: str, payload: bytes, trace: str) -> None:
+    async def _run(self, tx: Transaction | None, subject: str, payload: bytes, trace: str) -> None:
         if (name := _event(subject)) not in self._handlers:
             raise HandlerMissing
         event, handle = self._handlers[name]

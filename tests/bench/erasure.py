@@ -29,7 +29,7 @@ from chassis.rpc import mint
 from promises.inventory import DELETE, Declaration, Subject, declared
 from services.assets.domain.shelves import bounds
 from services.identity.adapters.signing import SigningKeys
-from tests.bench.leavers import TABLES, Leaver, People, opened
+from tests.bench.leavers import TABLES, Leaver, People, announce, opened
 from tests.bench.rows import Row, sooner, within
 from tests.bench.servers import beside
 from tests.bench.storage import Shelf, shelf_of
@@ -74,10 +74,15 @@ class Desk:
     @classmethod
     @asynccontextmanager
     async def opened(cls, running: Running) -> AsyncIterator[Self]:
-        """In a platform in which others live already, so that planners know what a table is."""
+        """In a platform in which others live already, as planners and the bus know them.
+
+        More of them than a planner keeps in mind one by one (100), or it plans anew for each who is none of
+        those; and what they did lately is on the bus, or each who leaves leaves an empty stream.
+        """
         async with opened(running) as people:
             await people.settle(*(Leaver(50) for _ in range(400)))
             await people.analyse()
+            await announce(running.state)
             desk = cls(running, people)
             yield desk
             await desk._doors.close()

@@ -12,14 +12,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+from crafiq.assets.v1 import events_pb2 as assets_events
+from crafiq.generation.v1 import events_pb2 as generation_events
+from crafiq.identity.v1 import events_pb2 as identity_events
+from crafiq.privacy.v1 import events_pb2 as privacy_events
+from crafiq.privacy.v1 import privacy_pb2
 from sqlalchemy import BigInteger, Boolean, DateTime, Integer, LargeBinary, MetaData, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import AutoString
 
+from chassis.events import subject_of
+from cli.local import Local
+from deploy.local.state import StateFolder
 from services.assets.domain import Row as Assets
 from services.assets.domain.shelves import key_on_shelf
 from services.billing.domain import Row as Billing
@@ -35,7 +44,7 @@ TABLES: Mapping[str, MetaData] = {
     "billing": Billing.metadata,
     "privacy": Privacy.metadata,
 }
-FEWEST = 10
+FEWEST, RECENT = 10, 100
 STATES = ("RESERVED", "SUBMITTING", "RUNNING", "SUCCEEDED")
 RENDITIONS = ("poster", "thumbnail")
 PER_JOB = 3 + len(STATES)
@@ -137,6 +146,22 @@ async def opened(running: Running) -> AsyncIterator[People]:
             url = running.endpoints["postgres"].replace("/postgres?", f"/{name}?")
             pools[name] = await stack.enter_async_context(asyncpg.create_pool(url, min_size=1, max_size=4))
         yield People(pools)
+
+
+async def announce(state: Path) -> None:
+    """What others did in the last days is on the bus: of each service that announces more than erasures."""
+    async with Local.find(StateFolder(state)).bus() as bus:
+        for _ in range(RECENT):
+            whom, what = f"accounts/{uuid4()}", str(uuid4())
+            for event in (
+                identity_events.SessionRevoked(account=whom, session=f"sessions/{what}"),
+                assets_events.AssetDeleted(account=whom, asset=f"assets/{what}"),
+                generation_events.GenerationCreated(account=whom, generation=f"generations/{what}"),
+                privacy_events.ConsentChanged(account=whom, kind=privacy_pb2.MARKETING_EMAIL, change=1),
+            ):
+                headers = {"Nats-Msg-Id": str(uuid4())}
+                await bus.publish(subject_of(event), event.SerializeToString(), headers=headers)
+        await bus.flush()
 
 
 async def copy(connection: Any, service: str, leaver: Leaver) -> None:
