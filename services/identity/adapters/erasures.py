@@ -23,7 +23,7 @@ PATIENCE = 1.5  # seconds for all holders, who are asked at once; one that is si
 WRITING = 6.0  # seconds for privacy to write the tombstone
 TURN = 0.1
 """Seconds until the next deletion begins although this one is not through: it waits for somebody slow."""
-REST = 0.043
+REST = 0.046
 """Seconds from one deletion to the next, at least: of a crowd's time, some is others'."""
 
 
