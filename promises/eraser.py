@@ -1,9 +1,9 @@
 """The eraser: carries out what was asked for, at once and until it is done, whatever is killed meanwhile.
 
-Who has little is erased where the event is heard, in the commit that says so to the bus. Else, and when
-privacy asks again or the ledger does at start, a row of `erasures` is written, and goes when everything is
-removed, in the commit that announces it: that of the rows where nothing but rows is held, a later one
-else. Whoever dies in between leaves a row whose time comes.
+The rows of who has little go where the event is heard, in its transaction. Else, and when privacy asks again
+or the ledger does at start, a row of `erasures` is written; as it is for what is not a row. It goes when
+everything is removed, in the commit that announces it: that of the rows where nothing but rows is held, a
+later one else. Whoever dies in between leaves a row whose time comes.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ LITTLE = 1_000
 """Rows of one person in one table up to which they go where the event is heard: a batch of events is one
 transaction, and is to be over before the bus gives it to somebody else."""
 AT_ONCE = 8
+"""Erasures under way in a process, and those in one batch."""
 POLL = 0.5  # seconds
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 60.0  # seconds
 COLLISIONS = 20
@@ -93,6 +94,8 @@ class Eraser:
         self._in_hand: dict[UUID, asyncio.Task[None]] = {}
         self._waiting: list[Turn] = []
         self._rolled_back: set[UUID] = set()
+        self._batch: Transaction | None = None
+        self._together = 0
         self._woken = asyncio.Event()
 
     @property
@@ -106,19 +109,24 @@ class Eraser:
         return self._erasing.beyond
 
     async def on_account_deleted(self, tx: Transaction, event: AccountDeleted) -> None:
-        """Somebody deleted their account: erase them, once. If that fails, they are erased for themselves:
-        nobody else in the batch, and nothing that comes after it, waits for what stands in the way."""
+        """Somebody deleted their account: erase them, once. If that fails, those who were reached are written
+        down when they are heard of again, and what stands in the way of one holds up nobody else."""
         account, deleted_at = account_of(event), event.delete_time.ToDatetime(tzinfo=UTC)
         wanted = Wanted(account, UUID(event.erasure.rpartition("/")[2]), deleted_at)
+        tx.after.append(lambda: self._rolled_back.discard(account))
         size = await self._erasing.size(tx, account)
         if size is None:
             return
-        if size > LITTLE or account in self._rolled_back:
+        if size > LITTLE or account in self._rolled_back or not self._room_in(tx):
             await self.ask(tx, wanted)
         else:
             self._rolled_back.add(account)  # until it has committed
             await self.erase(tx, wanted)
-        tx.after.append(lambda: self._rolled_back.discard(account))
+
+    def _room_in(self, tx: Transaction) -> bool:
+        """Whether one more may be erased in it: batches come one after the other."""
+        self._batch, self._together = tx, self._together + 1 if self._batch is tx else 1
+        return self._together <= AT_ONCE
 
     async def ask(self, tx: Transaction, wanted: Wanted, *, again: bool = False) -> None:
         """Write down that this is wanted; it begins with the commit. Twice is once.

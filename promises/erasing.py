@@ -44,6 +44,9 @@ LARGE = 10_000
 PSEUDONYM = "pseudonym"
 """The column of a retained row that says which of them belong together: new at each erasing."""
 
+KNOWN = ("tombstones", "erasures")
+"""Where somebody is known who is erased, or is going to be."""
+
 _WHOSE = bindparam("whose", type_=Uuid)
 
 
@@ -103,9 +106,9 @@ class Erasing:
         self._erase: Statement[Record] = Statement(end.add_cte(*ctes))
         # What is copied or noted when it goes is there until then, however much it is.
         read = {each.table for each in self._retained}.union(*(each.reads for each in self.beyond))
-        large = [each for each in going if each[0].name not in read]
-        self._count = _large([*large, (tombs := metadata.tables["tombstones"], tombs.c.account)])
-        self._batches = {table.name: _batch(table, owner) for table, owner in large}
+        self._batches = {t.name: _batch(t, owner) for t, owner in going if t.name not in read}
+        known = [metadata.tables[name] for name in KNOWN]
+        self._count = _large([*owned, *((table, table.c.account) for table in known)])
 
     async def reduce(self, db: Database, account: UUID) -> None:
         """Before the transaction: remove what is very much, in batches that hold no lock for long."""
@@ -115,10 +118,11 @@ class Erasing:
                 pass
 
     async def size(self, queries: Queries, account: UUID) -> int | None:
-        """Rows of the person in the largest table that may be reduced, up to LARGE + 1; None of who is
-        erased, or being erased, already."""
+        """Rows of the person in their largest table, up to LARGE + 1; None of who is erased already, or is
+        written down to be."""
         rows = await self._rows(queries, account)
-        return None if rows.pop("tombstones") else max(rows.values(), default=0)
+        known = [rows.pop(name) for name in KNOWN]
+        return None if any(known) else max(rows.values(), default=0)
 
     async def _rows(self, queries: Queries, account: UUID) -> dict[str, int]:
         return {row["name"]: row["rows"] for row in await queries.all(self._count, whose=account)}

@@ -53,11 +53,13 @@ class Holder:
         return await self._standing(wanted.account)
 
     async def Verify(self, request: promises_pb2.VerifyRequest, _call: Call) -> promises_pb2.Findings:
-        """What is found, and where the erasure stands."""
+        """What is found, and where the erasure stands: never newer than the look."""
         account, erasure = _id(request.account), _id(request.erasure) if request.erasure else None
         findings = await self._holdings.findings(account, erasure)
-        if not findings.HasField("standing"):
-            findings.standing.CopyFrom(await self._standing(account))
+        if not findings.HasField("standing"):  # under way: how far, and then what there is
+            standing = await self._standing(account)
+            findings = await self._holdings.findings(account, erasure)
+            findings.standing.CopyFrom(standing)
         return findings
 
     async def Replay(self, _request: promises_pb2.ReplayRequest, _call: Call) -> promises_pb2.ReplayResponse:

@@ -95,7 +95,7 @@ class Holdings:
     async def findings(self, account: UUID, erasure: UUID | None) -> promises_pb2.Findings:
         """What is found: rows by table, everything by category, what is with vendors, what waits.
 
-        And the erasure's standing as of that moment, unless it is under way: then the eraser knows more.
+        And the erasure's standing as of that moment, unless it is under way: that the eraser knows.
         """
         beyond, counts = await asyncio.gather(self._shares(account, erasure), self._count(account))
         found = [(each.table, counts[each.table][0]) for each in self._holdings if counts[each.table][0]]

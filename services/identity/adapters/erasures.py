@@ -41,12 +41,14 @@ class Erasures:
         await self._turns.acquire()
         loop = asyncio.get_running_loop()
         begun, over = loop.time(), loop.call_later(TURN, self._turns.release)
+        ends = begun  # for whoever is refused
         try:
             yield
+            ends += REST
         finally:
             if loop.time() < over.when():
                 over.cancel()
-                loop.call_at(begun + REST, self._turns.release)
+                loop.call_at(ends, self._turns.release)
 
     async def plans(self, account: UUID) -> list[promises_pb2.Plan]:
         """What deleting would do now, of those who answer in time."""

@@ -203,9 +203,9 @@ class HolderCase(Row, table=True):
             vendors=[], tries=0, cause="", remind_at=now + FIRST_REMINDER, answered_at=None, verified_at=None,
         )  # fmt: skip
 
-    def answer(self, at: datetime) -> None:
-        """It says that it is done, which is looked into."""
-        if self.state is HolderState.WAITING:
+    def answer(self, at: datetime | None) -> None:
+        """It said (if so, when) that it is done, which is looked into."""
+        if at is not None and self.state is HolderState.WAITING:
             self.state, self.answered_at = HolderState.ANSWERED, at
 
     def remind(self, cause: str, now: datetime) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
@@ -21,7 +21,7 @@ from services.privacy.adapters import RECEIPT, SUPPLEMENT, Bus, Holders, Receipt
 from services.privacy.domain import Case, CaseState, HolderCase, HolderState
 from services.privacy.domain.erasures import IN_DOUBT, MESSAGES_WAITING, OPEN_ENDS
 from services.privacy.domain.receipts import receipt, supplement
-from services.privacy.jobs.looks import Found, is_clean, pause, verified, written
+from services.privacy.jobs.looks import Found, News, is_clean, pause, verified, written
 from services.privacy.repository import Erasures
 from services.privacy.repository.erasures import Open
 
@@ -33,6 +33,7 @@ LEASE = timedelta(seconds=15)
 AT_ONCE = 16
 POLL = 0.5  # seconds
 QUICK = (0.005, 0.01, 0.02, 0.04)  # seconds in which what waits in an outbox is likely to be relayed
+MANY = 10_000  # cases of which there is news
 SOON = 0.25  # seconds in which the other holders are likely to answer
 
 
@@ -46,18 +47,6 @@ class Tools:
     keys: ReceiptKeys
 
 
-@dataclass(slots=True)
-class _News:
-    """What was heard of a case and is not written down, which the next look does: who answered, and when.
-
-    `silent`: who has not, as far as is known here. Whoever dies with it asks again, as of those who are late.
-    """
-
-    account: UUID
-    silent: set[str]
-    heard: dict[str, datetime] = field(default_factory=dict)
-
-
 class Caseworker:
     """Looks at each case when it is due, or when there is news of it. Several may run."""
 
@@ -65,7 +54,7 @@ class Caseworker:
         self._erasures, self._tools, self._clock = erasures, tools, clock
         self._in_hand: dict[UUID, asyncio.Task[None]] = {}
         self._due: set[UUID] = set()
-        self._news: dict[UUID, _News] = {}
+        self._news: dict[UUID, News] = {}
         self._ripening: set[UUID] = set()
         self._woken = asyncio.Event()
 
@@ -75,7 +64,9 @@ class Caseworker:
         Most answer at once, and then one look is enough: it waits for them a little. Others of this service
         may have heard the rest.
         """
-        news = self._news.setdefault(erasure, _News(account, set(self._tools.holders.names)))
+        if len(self._news) >= MANY:  # of cases that others bring to their end, nobody here hears more
+            self._news.clear()
+        news = self._news.setdefault(erasure, News(account, set(self._tools.holders.names)))
         news.silent.discard(holder)
         news.heard[holder] = self._clock.now()
         if news.silent:
@@ -140,12 +131,15 @@ class Caseworker:
     async def step(self, erasure: UUID) -> None:
         """Do what can be done now for a case, and say when to look again."""
         news = self._news.get(erasure)
-        if news is not None and not news.silent:  # nothing has to be read before they are asked
+        if news is not None and news.heard.keys() >= set(self._tools.holders.names):
+            # Nothing has to be read before they are asked.
             await self._look_through(erasure, news.account, self._tools.holders.names)
             return
         case = await self._erasures.get(erasure)
         if case is None or case.state not in (CaseState.APPROVED, CaseState.ERASING):
             self._news.pop(erasure, None)
+        elif case.state is CaseState.APPROVED and news is not None and news.heard:
+            self._ripen(erasure)  # who has to begin it may be somebody else
         if case is None or case.account is None:
             return
         if case.state is CaseState.APPROVED:
@@ -184,7 +178,9 @@ class Caseworker:
         causes = dict(
             zip(late, await asyncio.gather(*(self._remind(name, wanted) for name in late)), strict=True)
         )
-        ready = [e.holder for e in holders if e.state is HolderState.ANSWERED or e.holder in heard]
+        for each in holders:
+            each.answer(heard.get(each.holder))
+        ready = [each.holder for each in holders if each.state is HolderState.ANSWERED]
         done = all(each.state is HolderState.VERIFIED for each in holders if each.holder not in ready)
         await self._look_through(case.id, account, ready, causes, others_done=done)
 
@@ -215,14 +211,16 @@ class Caseworker:
             else:
                 held.case.wait(pause(held.holders), now)
             await held.save()
-        self._wait_for(held, account, heard)
+        self._wait_for(held, account, heard, ready)
 
     def _heard(self, erasure: UUID) -> dict[str, datetime]:
         news = self._news.get(erasure)
         return dict(news.heard) if news is not None else {}
 
-    def _wait_for(self, held: Open, account: UUID, written_down: Mapping[str, datetime]) -> None:
-        """Whose answer leads to the next look."""
+    def _wait_for(
+        self, held: Open, account: UUID, written_down: Mapping[str, datetime], asked: Sequence[str]
+    ) -> None:
+        """Whose answer leads to the next look; or what was heard during this one, here or by others."""
         if held.case.state is not CaseState.ERASING:
             self._news.pop(held.case.id, None)
             return
@@ -230,8 +228,9 @@ class Caseworker:
             name: at for name, at in self._heard(held.case.id).items() if written_down.get(name) != at
         }
         waiting = {each.holder for each in held.holders if each.state is HolderState.WAITING}
-        self._news[held.case.id] = _News(account, waiting.difference(meanwhile), meanwhile)
-        if meanwhile or any(each.cause == MESSAGES_WAITING for each in held.holders):
+        self._news[held.case.id] = News(account, waiting.difference(meanwhile), meanwhile)
+        unasked = any(e.state is HolderState.ANSWERED and e.holder not in asked for e in held.holders)
+        if meanwhile or unasked or any(each.cause == MESSAGES_WAITING for each in held.holders):
             self._ripen(held.case.id)
 
     def _sign(self, held: Open, purged: int, now: datetime) -> None:

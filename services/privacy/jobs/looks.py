@@ -1,10 +1,12 @@
-"""What comes of asking holders: what it means for them, and for when to ask again."""
+"""What is heard of holders, and comes of asking them: what it means, and when to ask again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from crafiq.promises.v1 import promises_pb2
 
@@ -15,12 +17,24 @@ Found: TypeAlias = "promises_pb2.Findings | str"
 """What a holder finds, or why it does not say."""
 
 
+@dataclass(slots=True)
+class News:
+    """What was heard of a case and is not written down, which the next look does: who answered, and when.
+
+    `silent`: who has not, as far as is known here. Whoever dies with it asks again, as of those who are late.
+    """
+
+    account: UUID
+    silent: set[str]
+    heard: dict[str, datetime] = field(default_factory=dict)
+
+
 def written(
     holders: Sequence[HolderCase], causes: Mapping[str, str], found: Mapping[str, Found], now: datetime
 ) -> Sequence[HolderCase]:
     """What came of asking those that were late, and those that had answered and have not moved since."""
     for each in holders:
-        if each.holder in causes:
+        if each.holder in causes and each.state is HolderState.WAITING:
             each.remind(causes[each.holder], now)
         elif each.holder in found and each.state is HolderState.ANSWERED:
             _write(each, found[each.holder], now)

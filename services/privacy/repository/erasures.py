@@ -118,8 +118,7 @@ class Open:
     def hear(self, answers: Mapping[str, datetime]) -> None:
         """Who answered, and when."""
         for each in self.holders:
-            if each.holder in answers:
-                each.answer(answers[each.holder])
+            each.answer(answers.get(each.holder))
 
     async def save(self) -> None:
         """Write what has changed; those who watch hear of what changed in a holder."""

@@ -31,6 +31,7 @@ from services.assets.domain import Row
 from services.assets.domain.shelves import key_at, path_of
 from services.assets.handler import Desk
 from services.assets.settings import Settings
+from tests.integration.in_process import Unhurried
 from tests.personal import used
 from tests.support import Tokens, eventually, running
 
@@ -176,7 +177,7 @@ class World:
             await stack.enter_async_context(self._knowing_names())
             settings = self.settings(**more)
             service = await stack.enter_async_context(
-                Service("assets", settings, metadata=Row.metadata, clock=self.clock, jwks=self.tokens.jwks)
+                Unhurried("assets", settings, metadata=Row.metadata, clock=self.clock, jwks=self.tokens.jwks)
             )
             self.db = service.db
             self.desk = await stack.enter_async_context(compose(service, settings))

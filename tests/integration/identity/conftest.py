@@ -26,7 +26,7 @@ from services.privacy.__main__ import compose as compose_privacy
 from services.privacy.adapters import ReceiptKeys
 from services.privacy.domain import Row as PrivacyRow
 from tests.integration.identity.people import Mailbox, People
-from tests.integration.in_process import ledger_of
+from tests.integration.in_process import Unhurried, ledger_of
 from tests.personal import keep
 from tests.support import Announced, FakeClock, calling, free_port, running, signing_key
 
@@ -72,7 +72,7 @@ async def serving_privacy(infra: Infra, clock: FakeClock, folder: Path, **more: 
     """Privacy in this process; yields its address."""
     settings = PrivacySettings(**settings_for(infra, "privacy", **more))
     keys = ReceiptKeys(signing_key(folder, "first").parent)
-    async with Service("privacy", settings, metadata=PrivacyRow.metadata, clock=clock) as service:
+    async with Unhurried("privacy", settings, metadata=PrivacyRow.metadata, clock=clock) as service:
         await compose_privacy(service, settings, keys)
         async with running(service) as address:
             yield address
@@ -130,7 +130,7 @@ async def identity(  # noqa: PLR0917
             pepper_dir=traces.parent,
         )
     )
-    async with Service("identity", settings, metadata=Row.metadata, clock=clock, jwks=keys.jwks) as service:
+    async with Unhurried("identity", settings, metadata=Row.metadata, clock=clock, jwks=keys.jwks) as service:
         compose(service, settings, keys)
         async with running(service) as service.address:
             yield service

@@ -82,12 +82,15 @@ async def test_an_address_that_does_not_exist_is_not_tried_again(people: People)
 
 
 @pytest.mark.usefixtures("faults")
-async def test_a_mail_is_given_up_after_a_day(people: People, clock: FakeClock) -> None:
+async def test_a_mail_is_given_up_after_a_day(
+    people: People, clock: FakeClock, identity: Service, peppers: Peppers
+) -> None:
     email = new_address()
     _fails(people, "temporary", email)
     await people.sign_up(email)
     clock.forward(timedelta(hours=24))
-    await eventually(lambda: _gone(people, email), timeout=PATIENCE)
+    await _sweep(identity, clock, peppers)
+    assert await _gone(people, email)
 
 
 @pytest.mark.promise("9-asneeded")

@@ -18,13 +18,13 @@ from crafiq.identity.v1 import identity_pb2
 from crafiq.identity.v1.events_pb2 import AccountDeleted
 
 from chassis import events
-from chassis.service import Service
 from deploy.local.infra import Infra
 from services.billing.__main__ import Settings, compose
 from services.billing.domain import Row
 from services.identity.adapters.signing import SigningKeys
 from tests.integration.identity.conftest import settings_for
 from tests.integration.identity.people import People, Person, refusal
+from tests.integration.in_process import Unhurried
 from tests.support import FakeClock, calling, eventually, running
 
 EVERYWHERE = 5.0  # seconds: what is promised
@@ -87,7 +87,7 @@ async def billing(infra: Infra, clock: FakeClock, keys: SigningKeys, line: Line)
     told = settings_for(infra, "billing", peers={"generation": "127.0.0.1:1"}) | {"nats_url": url}
     settings = Settings(**told)
     async with (
-        Service("billing", settings, metadata=Row.metadata, clock=clock, jwks=keys.jwks) as service,
+        Unhurried("billing", settings, metadata=Row.metadata, clock=clock, jwks=keys.jwks) as service,
         compose(service, settings),
         running(service) as address,
         calling(address, infra.tls_dir("gateway"), to="billing") as channel,
