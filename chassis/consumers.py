@@ -1,4 +1,4 @@
-"""Durable consumers: batches, each message's effect committed once, with the claim of its id.
+"""Durable consumers: batches, each effect committed once, with the claim of the message's id.
 
 def subscriptions(self) -> list[Subscription]:
     return [Subscription("identity", events_pb2.AccountVerified, self.on_account_verified)]

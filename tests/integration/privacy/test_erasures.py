@@ -568,6 +568,19 @@ async def test_who_does_not_answer_is_asked_again_with_growing_delay(desk: Desk,
     assert counted("crafiq_erasures_overdue") == 0
 
 
+@promise
+async def test_a_late_answer_is_all_that_is_waited_for(desk: Desk, holders: Played) -> None:
+    person = await (await desk.person()).approved()
+    await person.deleted()
+    await person.answer("identity", "assets", "generation")
+    await eventually(lambda: _stands(person, "assets", privacy_pb2.VERIFIED))
+    holders["assets"].down = True  # it has been looked through, and need not be there any more
+    looks = holders["assets"].looked
+    await person.answer("billing")
+    assert (await person.signed())["holders"]
+    assert holders["assets"].looked == looks
+
+
 def counted(name: str, **labels: str) -> float:
     """A metric of this process."""
     return REGISTRY.get_sample_value(name, labels) or 0

@@ -243,6 +243,31 @@ async def test_what_stands_in_the_way_of_one_holds_up_nobody_who_was_heard_of_wi
 
 
 @promise
+async def test_who_is_written_down_is_nobody_elses_to_erase(
+    db: Database, sql: asyncpg.Connection, person: Make
+) -> None:
+    eraser, it = an_eraser(db), wanted(await person(), db)
+    async with db.transaction() as tx:  # privacy reminded before the event came
+        await eraser.ask(tx, it, again=True)
+    await hear(db, eraser, it)
+    assert (await rows_of(sql, it.account), await announced(sql, it.account)) == (5, 0)
+    await eraser.through(it)
+    await hear(db, eraser, it)
+    assert (await rows_of(sql, it.account), await announced(sql, it.account)) == (0, 1)
+
+
+@promise
+async def test_a_batch_has_no_more_than_a_few_in_one_transaction(
+    db: Database, sql: asyncpg.Connection, person: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasers, "AT_ONCE", 2)
+    batch = [wanted(await person(), db) for _ in range(3)]
+    await hear(db, an_eraser(db), *batch)
+    assert [await rows_of(sql, each.account) for each in batch] == [0, 0, 5]
+    assert await sql.fetchval("SELECT account FROM erasures") == batch[2].account
+
+
+@promise
 async def test_whoever_dies_in_between_leaves_it_to_the_next(
     db: Database, sql: asyncpg.Connection, person: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
