@@ -25,7 +25,7 @@ from tests.running import Running
 SIZES = {"64 KiB": (64 * 1024, 4), "8 MiB": (8 * 1024 * 1024, 2)}
 """How large a file is, and how many are under way."""
 GOAL, TURN_SECONDS = 0.6, 0.5
-TYPE = "audio/wav"  # of which no thumbnail is drawn meanwhile
+TYPE = "audio/wav"  # its waveform is drawn meanwhile, at a low priority
 
 
 class Shelf:
