@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from time import monotonic
 
 import grpc.aio
 import pytest
 
+from services.identity.adapters import erasures as adapter
 from services.identity.adapters.erasures import Erasures
 from tests.support import eventually
 
@@ -32,6 +34,25 @@ async def test_one_follows_the_other(erasures: Erasures) -> None:
     seen: list[str] = []
     await asyncio.gather(_delete(erasures, "a", seen), _delete(erasures, "b", seen))
     assert seen == IN_TURN
+
+
+async def test_others_have_time_between_two_and_whoever_is_refused_takes_none(
+    erasures: Erasures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "REST", rest := 0.5)
+    begun = []
+
+    async def refused() -> None:
+        async with erasures.turn():
+            begun.append(monotonic())
+            raise PermissionError
+
+    with pytest.raises(PermissionError):
+        await refused()
+    for _ in range(2):
+        async with erasures.turn():
+            begun.append(monotonic())
+    assert begun[1] - begun[0] < rest <= begun[2] - begun[1] + 0.001
 
 
 async def test_whoever_is_slow_is_overtaken_and_gives_no_second_turn_away(erasures: Erasures) -> None:
