@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from secrets import token_bytes
 
@@ -24,8 +25,9 @@ from services.identity.adapters.smtp import Mailer, SmtpServer
 from services.identity.consumers import Consumers, Remembering
 from services.identity.domain import Row
 from services.identity.domain.secrets import Secrets
-from services.identity.handler import Handler, Kit
+from services.identity.handler import Handler, Kit, announced
 from services.identity.jobs.postman import Postman
+from services.identity.jobs.repeating import Repeating
 from services.identity.jobs.sweeps import sweeps
 from services.identity.settings import Settings
 
@@ -54,7 +56,8 @@ def compose(service: Service, settings: Settings, keys: SigningKeys) -> None:
     )
     service.offer(identity_pb2.DESCRIPTOR.services_by_name["IdentityService"], Handler(kit))
     service.listen(Consumers(postman.wake).subscriptions())
-    for job in sweeps(service.db, service.clock, peppers):
+    repeating = Repeating(service.db, service.bus, partial(announced, kit))
+    for job in (*sweeps(service.db, service.clock, peppers), repeating.job()):
         service.every(job)
     service.background(postman.run)
     service.background(keys.keep_fresh)

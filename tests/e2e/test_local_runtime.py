@@ -36,7 +36,8 @@ STANDARD = {"sweep inbox", "sweep requests", "sweep dead_letters", "sweep tombst
 JOBS = {
     "identity": {
         *("purge-unverified-and-links", "expire-sessions", "give-up-mails", "security-log-retention"),
-        *("peppers", "sweep retained_names", "sweep retained_security_log", "sweep retained_farewells"),
+        *("announce-again", "peppers"),
+        *("sweep retained_names", "sweep retained_security_log", "sweep retained_farewells"),
     },
     "assets": {
         *("quarantine", "library", "public", "idle assets", "blend public works"),

@@ -86,8 +86,13 @@ class Unhurried(Service):
     A job of its own would come between a test's steps, as often as the test moves the clock far enough.
     """
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.jobs: dict[str, Job] = {}
+
     def every(self, job: Job) -> None:
         """Nobody runs it here; e2e/test_local_runtime sees that each runs."""
+        self.jobs[job.name] = job
 
 
 @asynccontextmanager

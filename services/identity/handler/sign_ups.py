@@ -86,7 +86,7 @@ class SignUps:
         proven = await self._proven(request, now)
         async with self.kit.db.transaction() as tx:
             account = await self._confirming(tx, request.token, now)
-            returning = await self._returning(tx, account)
+            event = await announced(self.kit, tx, account)
             if account.state is AccountState.UNVERIFIED:
                 if not proven and await accounts.has_rivals(tx, account):
                     raise SignUpContested
@@ -95,8 +95,9 @@ class SignUps:
                 await accounts.delete_rivals(tx, account)
                 await accounts.save(tx, account)
                 await record(self.kit, tx, call, SecurityEvent.ADDRESS_CONFIRMED, account.account)
-                tx.emit(_verified(account, returning=returning))
-        return identity_pb2.VerifyEmailResponse(state=identity_pb2.ACTIVE, sign_up_credits_withheld=returning)
+                tx.emit(event)
+        withheld = event.returning
+        return identity_pb2.VerifyEmailResponse(state=identity_pb2.ACTIVE, sign_up_credits_withheld=withheld)
 
     async def ResendVerification(
         self, request: identity_pb2.ResendVerificationRequest, call: Call
@@ -110,10 +111,6 @@ class SignUps:
                         await self._send_link(tx, waiting, call)
             self.kit.post()
         return identity_pb2.ResendVerificationResponse()
-
-    async def _returning(self, tx: Transaction, account: Account) -> bool:
-        """Whether somebody with this address left within six months: then the sign-up grant is withheld."""
-        return await remembered.remembered(tx, self.kit.peppers.hashes(NameKind.ADDRESS, account.email))
 
     async def _hashed(self, request: identity_pb2.SignUpRequest) -> str:
         # The salt is made of the request's id, so that the same request gives the same hash: it is
@@ -210,12 +207,14 @@ def _check_versions(request: identity_pb2.SignUpRequest, in_force: AcceptedVersi
         raise PolicyVersionNotCurrent(policyVersion=in_force.policy, termsVersion=in_force.terms)
 
 
-def _verified(account: Account, *, returning: bool) -> events_pb2.AccountVerified:
+async def announced(kit: Kit, tx: Transaction, account: Account) -> events_pb2.AccountVerified:
+    """What is said of who confirmed; `returning` if somebody with this address left within six months: then
+    the sign-up grant is withheld."""
     event = events_pb2.AccountVerified(
         account=account.name,
         policy_version=account.policy_version,
         terms_version=account.terms_version,
-        returning=returning,
+        returning=await remembered.remembered(tx, kit.peppers.hashes(NameKind.ADDRESS, account.email)),
     )
     event.accepted_at.FromDatetime(account.create_time)
     return event

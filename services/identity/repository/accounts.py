@@ -104,6 +104,14 @@ SIGN_IN = Statement(
 )
 
 
+VERIFIED_BETWEEN = Statement(
+    select(col(Account.account)).where(
+        _IS_ACTIVE, col(Account.verified_at).between(bindparam("since"), bindparam("until"))
+    ),
+    scalar,
+)
+
+
 async def lock_address(tx: Transaction, email: str) -> None:
     """Until the transaction ends nobody else signs up with or confirms this address."""
     await tx.execute(LOCK_ADDRESS, address=comparable(email))
@@ -117,6 +125,11 @@ async def active_by_address(queries: Queries, email: str) -> Account | None:
 async def unverified_by_address(queries: Queries, email: str) -> list[Account]:
     """The latest sign-ups that wait for this address to be confirmed, three at most."""
     return await queries.all(UNVERIFIED_BY_ADDRESS, address=comparable(email))
+
+
+async def verified_between(queries: Queries, since: datetime, until: datetime) -> list[UUID]:
+    """Who confirmed their address in that time."""
+    return await queries.all(VERIFIED_BETWEEN, since=since, until=until)
 
 
 async def locked(tx: Transaction, account: UUID) -> Account | None:
