@@ -97,7 +97,8 @@ class Holdings:
 
         And the erasure's standing as of that moment, unless it is under way: that the eraser knows.
         """
-        beyond, counts = await asyncio.gather(self._shares(account, erasure), self._count(account))
+        counts = await self._count(account)  # first: the standing is not to be newer than any look
+        beyond = await self._shares(account, erasure)
         found = [(each.table, counts[each.table][0]) for each in self._holdings if counts[each.table][0]]
         left = [(share.category, share.count) for share in beyond if not share.vendor]
         for holding in self._holdings:

@@ -215,6 +215,27 @@ async def _failed(eraser: Eraser, account: UUID) -> promises_pb2.Standing | None
 
 
 @promise
+async def test_what_is_said_to_be_finished_was_looked_for_afterwards(
+    db: Database, person: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf()
+    eraser, it = an_eraser(db, shelf), wanted(await person(), db)
+    shelf.things[it.account] = 7
+    holder = a_holder(db, eraser)
+    counted = Holdings._count
+
+    async def erased_meanwhile(holdings: Holdings, account: UUID) -> dict[str, list[int]]:
+        await hear(db, eraser, it)
+        await eraser.through(it, gone=True)
+        return await counted(holdings, account)
+
+    monkeypatch.setattr(Holdings, "_count", erased_meanwhile)
+    look = promises_pb2.VerifyRequest(account=f"accounts/{it.account}", erasure=f"erasures/{it.erasure}")
+    found = await holder.Verify(look, NOBODY)
+    assert (found.standing.progress, list(found.left)) == (promises_pb2.FINISHED, [])
+
+
+@promise
 async def test_who_has_little_is_gone_with_the_commit_that_hears_of_it(
     db: Database, sql: asyncpg.Connection, person: Make
 ) -> None:
