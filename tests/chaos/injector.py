@@ -12,11 +12,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+from uuid import uuid4
 
 import asyncpg
 
+from chassis.errors import Refusal
 from deploy.local.fleet import start_ticks
 from deploy.local.probes import Probe, accepts, answers
+from tests.bench.storage import shelf_of
 from tests.chaos.plan import LAUNCHER, PARTS, Fault, Kind
 from tests.processes import family, written_down
 from tests.running import Running, launch, wait_until_ready
@@ -151,8 +154,19 @@ class Injector:
         if part == "gateway":
             return answers(f"{endpoints['gateway']}/healthz")
         if part == "s3":
-            return answers(f"{endpoints['s3']}/healthz")
+            return lambda: _stores(self.running)
         return accepts(_port(self.state, part))
+
+
+async def _stores(running: Running) -> bool:
+    """SeaweedFS says that it is well a second before it knows its locks, and lets a PUT hang until then."""
+    async with shelf_of(running) as shelf:
+        try:
+            async with asyncio.timeout(1):
+                await shelf.removed(await shelf.fill(uuid4(), 1, b"back"))
+        except (TimeoutError, Refusal):
+            return False
+    return True
 
 
 def _port(state: Path, part: str) -> int:

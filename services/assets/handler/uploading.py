@@ -7,6 +7,7 @@ from crafiq.assets.v1 import assets_pb2
 from chassis.errors import Refusal
 from chassis.rpc import Call
 from services.assets.domain.library import Asset
+from services.assets.domain.refusals import UploadNotFinished
 from services.assets.domain.shelves import key_on_shelf
 from services.assets.domain.uploads import Declared, Upload
 from services.assets.handler import rendering, showing
@@ -28,9 +29,14 @@ class Uploading(At):
         """Look at the bytes, write what may stay into the library, commit the asset, empty the quarantine."""
         upload = await self._desk.uploads.get(call.account, rendering.upload_id(request.name))
         if upload.completed_at is None:
-            asset = await self._take_in(upload.not_refused())
-        else:
-            asset = await self._desk.library.get(upload.account, upload.asset)
+            try:
+                return await showing.asset(self._desk, await self._take_in(upload.not_refused()))
+            except UploadNotFinished:
+                # Who completed it at the same time has emptied the quarantine, or nothing has come yet.
+                upload = await self._desk.uploads.get(call.account, upload.id)
+                if upload.completed_at is None:
+                    raise
+        asset = await self._desk.library.get(upload.account, upload.asset)
         return await showing.asset(self._desk, asset)
 
     def _place(self, upload: Upload) -> assets_pb2.Upload:

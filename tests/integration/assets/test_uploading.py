@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from chassis.errors import Refusal
+from services.assets.domain.uploads import Upload
 from tests.integration.assets.world import LIBRARY, QUARANTINE, Person, World, digest
 from tests.support import eventually
 from tests.unit.assets import makers
@@ -98,6 +99,24 @@ async def test_completed_again_and_at_once_it_is_the_same_asset(
     rows = await world.sql("SELECT key FROM objects WHERE asset = $1", asset)
     assert [row["key"] for row in rows] == [await world.key_of(assets[0].name)]
     assert world.keys(LIBRARY) - before == {rows[0]["key"]}
+
+
+async def test_who_is_late_to_complete_gets_the_asset_of_who_was_faster(
+    ada: Person, world: World, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await ada.open(photo)
+    await world.put(upload, photo)
+    storage = world.desk.storage
+    uploaded = storage.uploaded
+
+    async def when_it_is_over(which: Upload) -> bytes:
+        monkeypatch.setattr(storage, "uploaded", uploaded)
+        await ada.complete(upload.name)
+        return await uploaded(which)
+
+    monkeypatch.setattr(storage, "uploaded", when_it_is_over)
+    late = await ada.complete(upload.name)
+    assert [asset.name for asset in (await ada.list()).assets] == [late.name]
 
 
 async def test_the_same_request_opens_the_same_upload(ada: Person, photo: bytes) -> None:
