@@ -99,6 +99,8 @@ async def test_what_is_left_is_found_told_and_reported_by_its_number_only(
     await person.api.post("/v1/packs", title=living, requestId="0b5e7c3e-1111-4222-8333-444455556667")
     with lying_in(platform.state / "postgres" / "left-behind", b"\0" * 99 + planted.encode("utf-16-le")):
         code, said = await scrub(platform, [planted, living])
-    assert (code, said["clean"], said["valuesFound"], said["valuesFoundInLivingRows"]) == (1, False, 1, 1)
+    assert (code, said["clean"], said["valuesFound"]) == (1, False, 1)
+    # More than one if somebody who left before had a name for something that somebody else has as well.
+    assert said["valuesFoundInLivingRows"] >= 1
     assert said["hits"] == [{"value": "line 1", "place": "postgres/left-behind", "at": 99}]
     assert planted not in json.dumps(said)
