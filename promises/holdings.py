@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, array
 
 from chassis.db import Database, Record, Statement
-from promises.erasing import Beyond
+from promises.erasing import KNOWN, Beyond
 from promises.inventory import Declaration, Erase, Keep, Subject, declared
 from promises.shares import Share, buckets, by_category, vendor_copies
 
@@ -42,8 +42,6 @@ FATES = {
 }
 UNSENT = ("outbox", "dead_letters")
 """What is on its way to the bus, or lies here undelivered."""
-STANDS = ("tombstones", "erasures")
-"""What says how far an erasure is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class Holdings:
         unsent = [_unsent(metadata.tables[name]) for name in UNSENT]
         # One statement, and so one moment, whatever is counted.
         counting = [holding.counting for holding in self._holdings]
-        stands = [_of(metadata.tables[name]) for name in STANDS]
+        stands = [_of(metadata.tables[name]) for name in KNOWN]
         self._counting: Statement[Record] = Statement(union_all(*counting, *unsent, *stands))
 
     async def plan(self, account: UUID) -> promises_pb2.Plan:

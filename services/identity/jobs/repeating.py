@@ -32,12 +32,7 @@ class Repeating:
     account that `tx` has locked.
     """
 
-    def __init__(
-        self,
-        db: Database,
-        bus: Client,
-        announced: Callable[[Transaction, Account], Awaitable[AccountVerified]],
-    ) -> None:
+    def __init__(self, db: Database, bus: Client, announced: Announced) -> None:
         self._db, self._bus, self._announced = db, bus, announced
         self._since: datetime | None = None
 
