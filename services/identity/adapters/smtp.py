@@ -58,9 +58,10 @@ class Mailer:
                 timeout=15,
             )
         except aiosmtplib.SMTPRecipientsRefused as refused:
-            if all(500 <= each.code < 600 for each in refused.recipients):
+            codes = [each.code for each in refused.recipients]
+            if all(500 <= code < 600 for code in codes):
                 raise AddressRefused from None
-            raise MailServerUnavailable from None
+            raise MailServerUnavailable(f"the recipient is refused for now, {codes}") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise MailServerUnavailable(type(error).__name__) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -18,7 +19,7 @@ NAME, SECRET = "Wilhelmina Zauberstab", "hunter2-but-longer"
 async def test_no_log_line_carries_a_personal_value(people: People, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     email = new_address()
-    people.mailbox.plan.replace(b'[{"kind": "temporary", "times": 1}]')
+    people.mailbox.plan.replace(json.dumps([{"kind": "temporary", "match": email}]).encode())
     await people.sign_up(email, display_name=NAME, password=SECRET)
     stranger = await people.confirmed(password=SECRET, display_name=NAME)
     await refusal(people.sign_up(email, password=SECRET, username="zauberstab", is_adult=False))
