@@ -1,48 +1,50 @@
-"""Argon2id (RFC 9106, OWASP's first choice of parameters) in threads of its own."""
+"""Argon2id (RFC 9106, OWASP's first choice of parameters) in threads of its own; docs/adr/0022 says by whose code."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TypeVar
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from nacl.exceptions import CryptoError
+from nacl.pwhash import argon2id
 
 from services.identity.domain.refusals import PasswordChecksBusy
 
 T = TypeVar("T")
+PASSES, KIBIBYTES, KEY_BYTES = 2, 19 * 1024, 32
 
 
 class Passwords:
-    """Hashes and checks passwords: 19 MiB, two passes, one lane, about 17 ms each.
+    """Hashes and checks passwords: 19 MiB, two passes, one lane, 12 ms each, 16 ms when two are at it.
 
     Two threads do the work, because Argon2 releases the GIL and the loop stays free; at most
     `waiting` more may wait. Raises PasswordChecksBusy beyond that.
     """
 
     def __init__(self, *, threads: int = 2, waiting: int = 32) -> None:
-        self._argon2 = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._most, self._inside = threads + waiting, 0
         # What is checked for an address that nobody has: the same work, never the right answer.
-        self._nobody = self._argon2.hash("", salt=bytes(16))
+        self._nobody = _encoded("", bytes(16))
 
     async def hash(self, password: str, salt: bytes) -> str:
         """The encoded hash (PHC string) of `password` with a salt of 16 bytes."""
-        return await self._run(lambda: self._argon2.hash(_bytes(password), salt=salt))
+        return await self._run(lambda: _encoded(password, salt))
 
     async def matches(self, encoded: str | None, password: str) -> bool:
         """Whether `password` is the one; without a hash the same work is done and the answer is no."""
-        return await self._run(lambda: self._check(encoded or self._nobody, password)) and encoded is not None
+        known = self._nobody if encoded is None else encoded
+        return await self._run(lambda: self._check(known, password)) and encoded is not None
 
     def _check(self, encoded: str, password: str) -> bool:
         try:
-            return self._argon2.verify(encoded, _bytes(password))
-        except (VerificationError, InvalidHashError):
+            return argon2id.verify(encoded.encode(), _bytes(password))
+        except CryptoError:
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:
@@ -53,6 +55,12 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             self._inside -= 1
+
+
+def _encoded(password: str, salt: bytes) -> str:
+    key = argon2id.kdf(KEY_BYTES, _bytes(password), salt, opslimit=PASSES, memlimit=KIBIBYTES * 1024)
+    parts = (base64.b64encode(part).rstrip(b"=").decode() for part in (salt, key))
+    return f"$argon2id$v=19$m={KIBIBYTES},t={PASSES},p=1${'$'.join(parts)}"
 
 
 def _bytes(password: str) -> bytes:

@@ -73,10 +73,14 @@ async def record(
     kit: Kit, tx: Transaction, call: Call, event: SecurityEvent, account: UUID, session: UUID | None = None
 ) -> None:
     """Write one line of an account's security log, with where the call came from."""
-    await security.log(
-        tx,
-        SecurityEntry(
-            id=kit.new_id(), account=account, at=kit.clock.now(), event=event,
-            address=network_address(call.address), device=device(call), session=session,
-        ),
+    await security.log(tx, entry(kit, call, event, account, session))
+
+
+def entry(
+    kit: Kit, call: Call, event: SecurityEvent, account: UUID, session: UUID | None = None
+) -> SecurityEntry:
+    """A line of an account's security log, with where the call came from."""
+    return SecurityEntry(
+        id=kit.new_id(), account=account, at=kit.clock.now(), event=event,
+        address=network_address(call.address), device=device(call), session=session,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from services.identity.domain.sessions import RefreshToken, Session, tokens_end
 from services.identity.handler import cookies
 from services.identity.handler.evenly import REFUSAL_TAKES, taking_at_least
 from services.identity.handler.guessing import counted, sign_in_counted
-from services.identity.handler.kit import Kit, device, record, signed_in
+from services.identity.handler.kit import Kit, device, entry, record, signed_in
 from services.identity.handler.tokens import hand_out, prove, revoked
 from services.identity.repository import accounts, security, sessions
 
@@ -34,21 +34,17 @@ class Sessions:
     ) -> identity_pb2.CreateSessionResponse:
         """Sign in: a new session, its tokens as cookies and, if asked for, in the body."""
         async with taking_at_least(REFUSAL_TAKES, only_refusals=True):
-            account = await self._checked(request, call)
-        now = self.kit.clock.now()
+            account, attempts = await self._checked(request, call)
         token = self.kit.secrets.refresh_token()
-        session = Session.begin(self.kit.new_id(), account, device(call), now)
-        async with self.kit.db.transaction() as tx:
-            await tx.insert(session)
-            await tx.insert(
-                RefreshToken(
-                    token_hash=self.kit.secrets.hash("refresh", token),
-                    account=account,
-                    session=session.id,
-                    expires_at=session.expires_at,
-                )
-            )
-            await record(self.kit, tx, call, SecurityEvent.SIGNED_IN, account, session.id)
+        session = Session.begin(self.kit.new_id(), account, device(call), self.kit.clock.now())
+        first = RefreshToken(
+            token_hash=self.kit.secrets.hash("refresh", token),
+            account=account,
+            session=session.id,
+            expires_at=session.expires_at,
+        )
+        line = entry(self.kit, call, SecurityEvent.SIGNED_IN, account, session.id)
+        await sessions.begin(self.kit.db, session, first, line, attempts)
         return hand_out(self.kit, call, session, token, in_body=request.refresh_token_in_body)
 
     async def ListSessions(
@@ -103,8 +99,10 @@ class Sessions:
             raise InvalidCredentials
         return prove(self.kit, call)
 
-    async def _checked(self, request: identity_pb2.CreateSessionRequest, call: Call) -> UUID:
-        """The account that address and password open. One password check, whatever is true.
+    async def _checked(self, request: identity_pb2.CreateSessionRequest, call: Call) -> tuple[UUID, bytes]:
+        """The account that address and password open, and the key under which this attempt is counted.
+
+        One password check, whatever is true.
 
         A sign-up that waits is refused as a stranger is: who signs up with a foreign address and then
         signs in would learn otherwise whether the address has an account.
@@ -119,8 +117,7 @@ class Sessions:
             async with self.kit.db.transaction() as tx:
                 await record(self.kit, tx, call, SecurityEvent.SIGN_IN_FAILED, known.account)
             raise InvalidCredentials
-        await security.forget_attempts(self.kit.db, key)
-        return known.account
+        return known.account, key
 
     async def _end(self, call: Call, session: UUID, event: SecurityEvent) -> bool:
         async with self.kit.db.transaction() as tx:

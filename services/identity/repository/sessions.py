@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, delete, or_, select
+from sqlalchemy import Insert, and_, bindparam, delete, or_, select
 from sqlmodel import col
 
 from chassis.db import Database, Queries, Statement, Transaction
 from chassis.pages import Position
+from chassis.statements import Writing, argument, table_of, writable
 from promises.retention import ending, in_batches
 from services.identity.domain.accounts import Account
+from services.identity.domain.rows import Row
+from services.identity.domain.security import SecurityEntry, Throttle
 from services.identity.domain.sessions import RefreshToken, Session
 
 _LIVES = col(Session.expires_at) > bindparam("now")
@@ -62,12 +65,44 @@ NEXT_PAGE = Statement(
 )
 
 
+def _prefix(kind: type[Row]) -> str:
+    return f"{table_of(kind).name}_"
+
+
+def _insert(kind: type[Row]) -> Insert:
+    return table_of(kind).insert().values({c.name: argument(_prefix(kind), c) for c in writable(kind)})
+
+
+def _writing(kind: type[Row]) -> Writing:
+    return Writing([c.name for c in writable(kind)], _prefix(kind))
+
+
+# One statement, one round trip; keys are checked at its end, when all three rows stand.
+BEGIN = Statement(
+    _insert(SecurityEntry).add_cte(
+        _insert(Session).cte("session"),
+        _insert(RefreshToken).cte("token"),
+        delete(Throttle).where(col(Throttle.key) == bindparam("attempts")).cte("forgotten"),
+    )
+)
+_BEGUN = _writing(Session), _writing(RefreshToken), _writing(SecurityEntry)
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """A refresh token that was shown, and its session, which is locked."""
 
     session: Session
     token: RefreshToken
+
+
+async def begin(
+    queries: Queries, session: Session, token: RefreshToken, entry: SecurityEntry, attempts: bytes
+) -> None:
+    """Write a new session, its first token and the line about it; forget the attempts under that key."""
+    rows = zip(_BEGUN, (session, token, entry), strict=True)
+    values = {name: value for writing, row in rows for name, value in writing.values(row).items()}
+    await queries.execute(BEGIN, **values, attempts=attempts)
 
 
 async def shown(tx: Transaction, token_hash: bytes, now: datetime) -> Shown | None:
