@@ -26,6 +26,7 @@ from sqlmodel import SQLModel
 
 from chassis import outbox
 from chassis.clock import Clock
+from chassis.connections import Connection, Connections, Lent
 from chassis.faults import FAULTS, Contended, DatabaseUnavailable, RequestIdReused, heard, translated
 from chassis.statements import Record, Statement, insertion, replacement, scalar
 
@@ -45,7 +46,6 @@ __all__ = [
 
 T = TypeVar("T")
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
-Connection = Any  # asyncpg's, or its pool's proxy of one
 
 _ASK = Statement(outbox.ASK)
 _ASKED = Statement(
@@ -191,9 +191,11 @@ class Transaction(Queries):
 class Database(Queries):
     """A service's database. A query on it is a transaction of one statement."""
 
-    def __init__(self, pool: Any, clock: Clock, new_id: Callable[[], UUID], request_key: bytes) -> None:
+    def __init__(
+        self, connections: Connections, clock: Clock, new_id: Callable[[], UUID], request_key: bytes
+    ) -> None:
         super().__init__(clock, new_id, request_key)
-        self._pool = pool
+        self._connections = connections
         self._committed = asyncio.Event()
 
     @classmethod
@@ -225,17 +227,16 @@ class Database(Queries):
                 "idle_in_transaction_session_timeout": "30s",
             },
         )
-        async with pool:
-            yield cls(pool, clock, new_id, request_key)
+        async with Connections(pool, least) as connections:
+            yield cls(connections, clock, new_id, request_key)
 
     def _connection(self) -> AbstractAsyncContextManager[Connection]:
-        found: AbstractAsyncContextManager[Connection] = self._pool.acquire()
-        return found
+        return Lent(self._connections)
 
     @asynccontextmanager
     async def transaction(self, isolation: Isolation = "read_committed") -> AsyncIterator[Transaction]:
         """All or nothing: commits when the block ends, rolls back when it raises."""
-        connection = await heard(self._pool.acquire)
+        connection, well = await heard(self._connections.take), False
         try:
             begun = connection.transaction(isolation=isolation)
             await heard(begun.start)
@@ -251,9 +252,10 @@ class Database(Queries):
                     await begun.rollback()
                 raise
             await heard(begun.commit)
+            well = True
         finally:
             with suppress(*FAULTS):
-                await self._pool.release(connection)
+                await self._connections.give(connection, well=well)
         if tx.events:
             self._committed.set()
         for call in tx.after:

@@ -34,7 +34,7 @@ from tests.bench.servers import TRACED, beside, until_left
 from tests.integration.in_process import settings_for
 from tests.support import running, signing_key
 
-THREADS, IN_FLIGHT, PEOPLE, TURN_SECONDS = 2, 16, 64, 0.6
+THREADS, IN_FLIGHT, PEOPLE, TURN_SECONDS = 2, 16, 512, 0.6
 PASSWORD = "correct horse battery staple"
 EVERY = 0.005
 Turns = list[tuple[float, float]]

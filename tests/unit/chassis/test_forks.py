@@ -30,6 +30,10 @@ async def main():
             sys.exit(f"ended with {ended}")
     if failed := [task for task in calling if task.done()]:
         sys.exit(repr(failed))
+    for task in calling:
+        task.cancel()
+    await asyncio.wait(calling)
+    await server.stop(5)  # a loop that ends amid calls writes about them to stderr
 
 uvloop.run(main())
 """

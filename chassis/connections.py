@@ -1,0 +1,64 @@
+"""Connections at hand: what asyncpg's pool adds to a short statement is a third of the statement."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+Connection = Any  # the pool's proxy of one of asyncpg's
+
+
+class Connections:
+    """A pool of asyncpg's, a few of whose connections are lent on without asking it in between.
+
+    The pool makes a task for each connection that it takes back. Here only one with which nothing went
+    wrong is kept, and only while nobody waits; all else (opening, renewing, closing, undoing) is the pool's.
+    """
+
+    def __init__(self, pool: Any, most: int) -> None:
+        self._pool, self._most, self._waiting, self._given = pool, most, 0, 0
+        self._kept: list[Connection] = []
+
+    async def __aenter__(self) -> Self:
+        await self._pool.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for connection in self._kept:
+            await self._pool.release(connection)
+        await self._pool.__aexit__(*error)
+
+    async def take(self) -> Connection:
+        """One that is nobody else's until it is given back."""
+        while self._kept:
+            if not (one := self._kept.pop()).is_closed():
+                return one
+            await self._pool.release(one)
+        self._waiting += 1
+        try:
+            return await self._pool.acquire()
+        finally:
+            self._waiting -= 1
+
+    async def give(self, connection: Connection, *, well: bool) -> None:
+        """Back; `well` if whatever was asked of it was answered."""
+        self._given += 1
+        # The pool renews those that served long, so each one comes by there now and then.
+        back = self._waiting or len(self._kept) >= self._most or not self._given % 1000
+        if back or not well or connection.is_closed():
+            await self._pool.release(connection)
+        else:
+            self._kept.append(connection)
+
+
+class Lent:
+    """A connection for a block."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self._connections.take()
+        return self._connection
+
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        await self._connections.give(self._connection, well=kind is None)
