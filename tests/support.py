@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 async def eventually(
-    check: Callable[[], T | Awaitable[T]], *, timeout: float = 5.0, every: float = 0.02
+    check: Callable[[], T | Awaitable[T]], *, timeout: float = 20.0, every: float = 0.02
 ) -> T:
     """Call `check` until it answers something true without AssertionError, for `timeout` seconds."""
     until = time.monotonic() + timeout

@@ -70,7 +70,7 @@ async def test_a_cancelled_transaction_leaves_nothing_and_gives_its_connection_b
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         await db.insert(a_note(account))
     assert await sql.fetchval("SELECT count(*) FROM notes") == 1
 

@@ -144,7 +144,7 @@ async def test_a_stream_ends_when_the_token_does(generation: World, person: Pers
 async def test_a_stream_ends_within_seconds_of_a_revocation(
     generation: World, service: Service, person: Person, ended: str
 ) -> None:
-    name = await slow(generation, person, 1.4)
+    name = await slow(generation, person, 6.0)
     stream = aiter(person.watching(name))
     await anext(stream)
     began = monotonic()
@@ -155,7 +155,7 @@ async def test_a_stream_ends_within_seconds_of_a_revocation(
         await generation.publish("identity", deleted)
     rest = parse(b"".join([body.data async for body in stream]).decode())
     assert rest[-1].event == "reauth"
-    assert monotonic() - began < 2
+    assert monotonic() - began < 5
 
 
 async def test_one_person_may_watch_eight_at_a_time(generation: World, person: Person) -> None:
@@ -186,7 +186,7 @@ async def test_a_stream_of_a_generation_that_goes_away_ends(generation: World, p
     stream = aiter(person.watching(name))
     await anext(stream)
     await generation.sql("DELETE FROM subjects WHERE account = $1", person.id)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(20):
         rest = b"".join([body.data async for body in stream])
     assert b"SUCCEEDED" not in rest
 

@@ -1,0 +1,132 @@
+"""Connections at hand: lent on without the pool, and the pool's again as soon as anything is not as usual."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from chassis.clock import Clock
+from chassis.connections import Connections
+from chassis.db import Database, DatabaseUnavailable, Statement, scalar
+
+LEAST, MOST = 1, 3
+BACKEND = Statement(text("SELECT pg_backend_pid()"), scalar)
+SLOW = Statement(text("SELECT pg_backend_pid() FROM pg_sleep(0.2)"), scalar)
+BROKEN = Statement(text("SELECT 1 / 0"), scalar)
+
+
+class Watched:
+    """asyncpg's pool, and how often it was asked for a connection and given one back."""
+
+    def __init__(self, url: str) -> None:
+        self._pool = asyncpg.create_pool(url, min_size=LEAST, max_size=MOST)
+        self.lent = self.taken_back = 0
+
+    async def __aenter__(self) -> None:
+        await self._pool.__aenter__()
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._pool.__aexit__(*error)
+
+    async def acquire(self) -> Any:
+        self.lent += 1
+        return await self._pool.acquire()
+
+    async def release(self, connection: Any) -> None:
+        self.taken_back += 1
+        await self._pool.release(connection)
+
+
+@asynccontextmanager
+async def opened(pool: Watched) -> AsyncIterator[Database]:
+    async with Connections(pool, LEAST) as connections:
+        yield Database(connections, Clock(), uuid4, b"k" * 32)
+
+
+async def test_one_statement_after_the_other_asks_the_pool_once(database_url: str) -> None:
+    pool = Watched(database_url)
+    async with opened(pool) as db:
+        assert len({await db.one(BACKEND) for _ in range(20)}) == 1
+        for _ in range(20):
+            async with db.transaction() as tx:
+                await tx.one(BACKEND)
+        assert (pool.lent, pool.taken_back) == (1, 0)
+    assert pool.taken_back == 1, "it closes with the pool"
+
+
+async def test_more_than_are_kept_go_back(database_url: str) -> None:
+    pool = Watched(database_url)
+    async with opened(pool) as db:
+        backends = await asyncio.gather(*(db.one(SLOW) for _ in range(MOST)))
+        assert len(set(backends)) == MOST
+        assert (pool.lent, pool.taken_back) == (MOST, MOST - LEAST)
+
+
+async def test_who_waits_gets_the_next_one(database_url: str) -> None:
+    async with opened(Watched(database_url)) as db, asyncio.timeout(10):
+        backends = await asyncio.gather(*(db.one(SLOW) for _ in range(4 * MOST)))
+        assert len(set(backends)) == MOST
+        assert len(backends) == 4 * MOST
+
+
+async def test_one_with_which_something_went_wrong_is_the_pools(database_url: str) -> None:
+    pool = Watched(database_url)
+    async with opened(pool) as db:
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await db.one(BROKEN)
+        assert pool.taken_back == 1
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            async with db.transaction() as tx:
+                await tx.one(BROKEN)
+        assert pool.taken_back == 2
+
+
+async def test_one_that_is_cancelled_is_the_pools_and_disturbs_nobody(database_url: str) -> None:
+    pool = Watched(database_url)
+    async with opened(pool) as db:
+        for _ in range(10):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await db.one(SLOW)
+            assert await db.one(BACKEND)
+        assert pool.taken_back == 10
+
+
+async def test_who_gives_up_waiting_leaves_its_turn_to_others(database_url: str) -> None:
+    async with opened(Watched(database_url)) as db, asyncio.timeout(10):
+        busy = [asyncio.create_task(db.one(SLOW)) for _ in range(MOST)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await db.one(BACKEND)
+        await asyncio.gather(*busy)
+        assert await asyncio.gather(*(db.one(BACKEND) for _ in range(MOST)))
+
+
+async def test_one_whose_server_ended_is_replaced(database_url: str, sql: asyncpg.Connection) -> None:
+    async with opened(Watched(database_url)) as db:
+        first = await db.one(BACKEND)
+        await sql.execute("SELECT pg_terminate_backend($1)", first)
+        for _ in range(100):  # until the end was heard of
+            try:
+                second = await db.one(BACKEND)
+            except DatabaseUnavailable:
+                continue
+            if second != first:
+                break
+        assert second != first
+
+
+async def test_each_comes_by_at_the_pool_now_and_then(database_url: str) -> None:
+    pool = Watched(database_url)
+    async with opened(pool) as db:
+        for _ in range(2001):
+            await db.one(BACKEND)
+        assert (pool.lent, pool.taken_back) == (3, 2)
