@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from asyncpg import InterfaceError
+
 Connection = Any  # the pool's proxy of one of asyncpg's
 
 
@@ -30,7 +32,7 @@ class Connections:
     async def take(self) -> Connection:
         """One that is nobody else's until it is given back."""
         while self._kept:
-            if not (one := self._kept.pop()).is_closed():
+            if _lives(one := self._kept.pop()):
                 return one
             await self._pool.release(one)
         self._waiting += 1
@@ -44,10 +46,17 @@ class Connections:
         self._given += 1
         # The pool renews those that served long, so each one comes by there now and then.
         back = self._waiting or len(self._kept) >= self._most or not self._given % 1000
-        if back or not well or connection.is_closed():
+        if back or not well or not _lives(connection):
             await self._pool.release(connection)
         else:
             self._kept.append(connection)
+
+
+def _lives(connection: Connection) -> bool:
+    try:
+        return not connection.is_closed()
+    except InterfaceError:  # its server ended, and the pool has taken it back by itself
+        return False
 
 
 class Lent:

@@ -66,7 +66,8 @@ LIBRARIES = {
         "services/generation/adapters/openai.py", "services/billing/adapters/stripe.py",
     ),
     "aiosmtplib": ("services/identity/adapters/smtp.py",),
-    "asyncpg": ("chassis/faults.py", "services/*/repository"),  # the latter: unique constraints
+    # The second knows a connection that ended; the third, unique constraints.
+    "asyncpg": ("chassis/faults.py", "chassis/connections.py", "services/*/repository"),
     "google": ("chassis/rpc/validation.py", "chassis/consumers.py", "chassis/revoked.py"),
     "grpc": ("chassis/rpc/statuses.py", "services/*/adapters"),
     "joserfc": (
