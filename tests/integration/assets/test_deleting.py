@@ -35,7 +35,7 @@ async def test_a_deleted_asset_is_gone_everywhere_at_once(ada: Person, world: Wo
     # The asset, its upload, that the Output was made from it, that renditions were to be drawn.
     assert receipt.rows == 4
     assert receipt.HasField("delete_time")
-    assert key not in world.keys(LIBRARY)
+    assert key not in world.keys(LIBRARY, ada)
     assert (await world.fetch(link))[0] == 404
     assert [each.name for each in (await ada.list()).assets] == [made.name]
     own = UUID(asset.name.removeprefix("assets/"))
@@ -143,6 +143,6 @@ async def test_bytes_that_storage_does_not_remove_are_told_and_removed_by_the_sw
         storage.setattr(world.desk.storage, "remove", away)
         receipt = await deleted(ada, asset.name)
     assert (receipt.objects, receipt.objects_pending) == (0, 1)
-    assert key in world.keys(LIBRARY)
+    assert key in world.keys(LIBRARY, ada)
     await sweeper(world).sweep_library()
-    assert key not in world.keys(LIBRARY)
+    assert key not in world.keys(LIBRARY, ada)

@@ -85,7 +85,7 @@ async def test_rows_and_bytes_go_and_what_is_public_stays(
 
     assert (list(found.found), list(found.left)) == ([], [])
     assert await remains(ada) == {}
-    assert key not in world.keys(LIBRARY)
+    assert key not in world.keys(LIBRARY, ada)
     kept = await shown(world, work.name)
     assert (kept.username, kept.likes, kept.renditions) == ("", 2, work.renditions)
     assert await public_bytes(world, work) == before

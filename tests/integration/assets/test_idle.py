@@ -151,7 +151,7 @@ async def test_what_nobody_uses_is_told_of_on_the_150th_and_the_173rd_day_and_go
     (gone,) = await announced(events_pb2.AssetDeleted, ada.account)
     assert (gone.asset, gone.generation) == (asset, "")
     await sweeper(world).sweep_library()
-    assert key not in world.keys(LIBRARY)
+    assert key not in world.keys(LIBRARY, ada)
     assert not await world.sql("SELECT FROM countdowns WHERE account = $1", ada.id)
     await years.notices(2)
 

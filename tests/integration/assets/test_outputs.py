@@ -89,11 +89,11 @@ async def test_a_large_output_arrives_in_chunks(ada: Person, world: World) -> No
 async def test_an_output_that_lies_is_refused_and_leaves_nothing(
     ada: Person, world: World, change: dict[str, object], reason: str
 ) -> None:
-    before = world.keys(LIBRARY)
+    before = world.keys(LIBRARY, ada)
     with pytest.raises(Refusal) as refused:
         await world.store(header_for(ada, makers.png(), **change), makers.png())
     assert (refused.value.status, refused.value.reason) == ("INVALID_ARGUMENT", reason)
-    assert world.keys(LIBRARY) == before
+    assert world.keys(LIBRARY, ada) == before
     assert not (await ada.list()).assets
 
 

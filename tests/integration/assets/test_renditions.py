@@ -257,7 +257,7 @@ async def test_who_lost_the_lease_changes_nothing_and_leaves_nothing(
     ada: Person, world: World, artist: Artist
 ) -> None:
     asset = await ada.upload(makers.text(), "text/plain")
-    before = world.keys(LIBRARY)
+    before = world.keys(LIBRARY, ada)
 
     async def somebody_else_is_faster() -> None:
         await world.sql("UPDATE renderings SET due = now() WHERE id = $1", own(asset.name))
@@ -269,7 +269,7 @@ async def test_who_lost_the_lease_changes_nothing_and_leaves_nothing(
         for row in await world.sql("SELECT object FROM renditions WHERE asset = $1", own(asset.name))
     }
     assert len(renditions) == 2
-    assert world.keys(LIBRARY) - before == renditions
+    assert world.keys(LIBRARY, ada) - before == renditions
     assert not await artist.draw_one()
 
 
@@ -298,11 +298,11 @@ async def test_a_service_killed_between_write_and_commit_leaves_the_drawing_to_a
     ada: Person, world: World, artist: Artist, tmp_path: Path
 ) -> None:
     asset = await ada.upload(makers.png(), "image/png")
-    before = world.keys(LIBRARY)
+    before = world.keys(LIBRARY, ada)
     async with locked(world, "renditions"):
         with process(world, tmp_path, CRAFIQ_DRAWN="1") as (running, _):
             left = await eventually(
-                lambda: found if len(found := world.keys(LIBRARY) - before) == 2 else None, timeout=60
+                lambda: found if len(found := world.keys(LIBRARY, ada) - before) == 2 else None, timeout=60
             )
             running.kill()
             await asyncio.to_thread(running.wait)
@@ -314,8 +314,8 @@ async def test_a_service_killed_between_write_and_commit_leaves_the_drawing_to_a
     assert await artist.draw_one()
     assert list(urls(await ada.get(asset.name))) == KINDS
     await sweeper(world, timedelta(minutes=4)).sweep_library()
-    assert not left & world.keys(LIBRARY)
-    assert await objects_of(world, asset.name) <= world.keys(LIBRARY)
+    assert not left & world.keys(LIBRARY, ada)
+    assert await objects_of(world, asset.name) <= world.keys(LIBRARY, ada)
 
 
 async def test_what_died_with_three_workers_is_given_up(ada: Person, world: World, artist: Artist) -> None:
@@ -352,7 +352,7 @@ async def test_renditions_go_with_their_asset_and_the_receipt_counts_them(
     receipt = await deleted(ada, asset.name)
     assert (receipt.objects, receipt.objects_pending) == (3, 0)
     assert receipt.rows == 5  # the asset, its upload, two renditions, that they were to be drawn
-    assert not keys & world.keys(LIBRARY)
+    assert not keys & world.keys(LIBRARY, ada)
     for url in links.values():
         assert (await world.fetch(url))[0] == 404
     for table in ("renditions WHERE asset", "renderings WHERE id", "objects WHERE asset"):
@@ -364,13 +364,13 @@ async def test_what_is_deleted_while_it_is_drawn_stays_deleted(
     ada: Person, world: World, artist: Artist
 ) -> None:
     asset = await ada.upload(makers.text(), "text/plain")
-    before = world.keys(LIBRARY)
+    before = world.keys(LIBRARY, ada)
 
     async def unwanted() -> None:
         await deleted(ada, asset.name)
 
     assert await artist_with(world, Quick(unwanted)).draw_one()
-    assert not world.keys(LIBRARY) - before
+    assert not world.keys(LIBRARY, ada) - before
     assert not await world.sql("SELECT 1 FROM renditions WHERE asset = $1", own(asset.name))
 
 
@@ -392,7 +392,7 @@ async def test_renditions_go_with_their_person(
     assert await artist_with(world, Quick(gone)).draw_one()
     await sweeper(world).sweep_library()
     ids = [own(asset.name), own(unfinished.name)]
-    assert not keys & world.keys(LIBRARY)
+    assert not keys & world.keys(LIBRARY, ada)
     assert not await world.sql("SELECT 1 FROM renditions WHERE account = $1", ada.id)
     assert not await world.sql("SELECT 1 FROM renderings WHERE id = ANY($1)", ids)
     assert not await world.sql(

@@ -47,7 +47,7 @@ async def test_a_photo_enters_the_library_without_what_its_exif_said(
 async def test_nothing_unstripped_stays_anywhere(ada: Person, world: World, photo: bytes) -> None:
     asset = await ada.upload(photo)
     for bucket in (QUARANTINE, LIBRARY):
-        for key in world.keys(bucket):
+        for key in world.keys(bucket, ada):
             assert SAID[0] not in world.stored(bucket, key)
     rows = await world.sql("SELECT to_jsonb(u)::text AS row FROM uploads u WHERE account = $1", ada.id)
     assert asset.title not in rows[0]["row"]
@@ -89,7 +89,7 @@ async def test_an_upload_is_completed_only_when_the_bytes_are_there(ada: Person,
 async def test_completed_again_and_at_once_it_is_the_same_asset(
     ada: Person, world: World, photo: bytes
 ) -> None:
-    before = world.keys(LIBRARY)
+    before = world.keys(LIBRARY, ada)
     upload = await ada.open(photo)
     await world.put(upload, photo)
     assets = await asyncio.gather(*(ada.complete(upload.name) for _ in range(5)))
@@ -98,7 +98,7 @@ async def test_completed_again_and_at_once_it_is_the_same_asset(
     asset = UUID(assets[0].name.removeprefix("assets/"))
     rows = await world.sql("SELECT key FROM objects WHERE asset = $1", asset)
     assert [row["key"] for row in rows] == [await world.key_of(assets[0].name)]
-    assert world.keys(LIBRARY) - before == {rows[0]["key"]}
+    assert world.keys(LIBRARY, ada) - before == {rows[0]["key"]}
 
 
 async def test_who_is_late_to_complete_gets_the_asset_of_who_was_faster(
@@ -161,7 +161,7 @@ async def test_bytes_that_are_not_what_they_claim_are_refused_and_not_kept(
         with pytest.raises(Refusal) as refused:
             await ada.complete(upload.name)
         assert (refused.value.status, refused.value.reason) == ("INVALID_ARGUMENT", reason)
-    assert key not in world.keys(QUARANTINE)
+    assert key not in world.keys(QUARANTINE, ada)
     assert not (await ada.list()).assets
 
 

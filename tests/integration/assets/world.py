@@ -28,7 +28,7 @@ from chassis.service import Service
 from deploy.local.infra import Infra
 from services.assets.__main__ import compose
 from services.assets.domain import Row
-from services.assets.domain.shelves import key_at, path_of
+from services.assets.domain.shelves import key_at, path_of, shelf_of
 from services.assets.handler import Desk
 from services.assets.settings import Settings
 from tests.integration.in_process import Unhurried
@@ -273,9 +273,11 @@ class World:
         async with aiohttp.ClientSession() as http, http.get(url) as answer:
             return answer.status, {k.lower(): v for k, v in answer.headers.items()}, await answer.read()
 
-    def keys(self, bucket: str) -> set[UUID]:
-        """What lies in a bucket."""
-        return {key_at(str(each.object_name)) for each in self.s3.list_objects(bucket, recursive=True)}
+    def keys(self, bucket: str, owner: Person | None = None) -> set[UUID]:
+        """What lies in a bucket, or on somebody's shelf there."""
+        shelf = f"{shelf_of(owner.id)}/" if owner else ""
+        found = self.s3.list_objects(bucket, prefix=shelf, recursive=True)
+        return {key_at(str(each.object_name)) for each in found}
 
     def stored(self, bucket: str, key: UUID) -> bytes:
         """The bytes of an object."""
