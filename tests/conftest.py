@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from deploy.local.infra import Infra
 from deploy.local.settings import LauncherSettings
@@ -13,6 +14,10 @@ from tests.personal import overheard
 from tests.running import platform, servers
 
 __all__ = ["infra", "platform"]
+
+# A machine that stands still for a second is no fault of what is tested.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 PLATFORMS = ("tests/clients", "tests/e2e", "tests/full")
 

@@ -19,7 +19,7 @@ from services.assets.domain.media.types import MediaKind
 from tests.unit.assets import makers, scenes
 from tests.unit.assets.recordings import NAMES, recording
 
-SECONDS = 2.0
+SECONDS = 2.0  # of work; what the machine gives to others meanwhile does not count
 MEBIBYTE = 1 << 20
 
 
@@ -56,7 +56,7 @@ def broken(draw: st.DrawFn) -> bytes:
 def take(content: bytes) -> None:
     """As the workshop does; then what is left must be clean."""
     for media in {TYPES[name] for name in (sniff(content),) if name} or TYPES.values():
-        started = time.monotonic()
+        started = time.process_time()
         try:
             parts = clean(media, content)
             if media.kind is MediaKind.IMAGE and not parts.decoded:
@@ -64,7 +64,7 @@ def take(content: bytes) -> None:
         except Refusal:
             continue
         finally:
-            assert time.monotonic() - started < SECONDS
+            assert time.process_time() - started < SECONDS
         assert clean(media, parts.content).content == parts.content
 
 
@@ -108,18 +108,18 @@ def test_a_beginning_and_then_anything_is_refused_or_becomes_clean(content: byte
     ("model/gltf-binary", b"glTF" + struct.pack("<IIII", 2, 400_020, 400_000, 0x4E4F534A) + b"[" * 400_000),
 ], ids=lambda value: value if isinstance(value, str) else "")  # fmt: skip
 def test_a_file_of_millions_of_parts_keeps_nobody_busy(kind: str, content: bytes) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(Refusal):
         TYPES[kind].clean(content)
-    assert time.monotonic() - started < SECONDS * 2
+    assert time.process_time() - started < SECONDS * 2
 
 
 def test_a_long_live_recording_is_read_once_from_end_to_end() -> None:
     one = makers.webm(live=True)
     cluster = one[one.index(b"\x1f\x43\xb6\x75") :]
-    began = time.monotonic()
+    began = time.process_time()
     cleaned = TYPES["video/webm"].clean(one + cluster * 1500)
-    assert time.monotonic() - began < SECONDS * 2
+    assert time.process_time() - began < SECONDS * 2
     assert makers.SECRET not in cleaned.content
 
 
@@ -213,9 +213,9 @@ HOSTILE: dict[str, tuple[str, Callable[[int], bytes]]] = {
 def test_a_file_of_tiny_parts_takes_time_and_memory_as_it_is_long(name: str, size: int) -> None:
     kind, make = HOSTILE[name]
     content = make(size)
-    began = time.monotonic()
+    began = time.process_time()
     taken = outcome(kind, content)
-    assert time.monotonic() - began < SECONDS * max(1, size / 2)
+    assert time.process_time() - began < SECONDS * max(1, size / 2)
     assert taken or size > 1
     tracemalloc.start()
     try:

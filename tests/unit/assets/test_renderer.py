@@ -155,7 +155,7 @@ print(json.dumps(got))
 @pytest.mark.promise("8-least-priv")
 def test_code_that_got_into_a_decoder_could_do_nothing() -> None:
     run = subprocess.run(
-        [sys.executable, "-c", TRIES], capture_output=True, timeout=20, check=True,
+        [sys.executable, "-c", TRIES], capture_output=True, timeout=50, check=True,
         env={"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert json.loads(run.stdout) == []
@@ -170,7 +170,7 @@ async def test_a_process_that_takes_too_long_is_stopped() -> None:
     begun = time.monotonic()
     with pytest.raises(RenderingFailed, match="too slow"):
         await Renderer(seconds=1).draw("image/png", never_ends())
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     assert not artists()
 
 

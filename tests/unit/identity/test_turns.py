@@ -30,7 +30,12 @@ async def _delete(erasures: Erasures, name: str, seen: list[str], until: asyncio
 IN_TURN = ["a begins", "a ends", "b begins", "b ends"]
 
 
-async def test_one_follows_the_other(erasures: Erasures) -> None:
+NEVER = 60.0
+"""Seconds: for whom nobody is slow, whatever the machine does meanwhile."""
+
+
+async def test_one_follows_the_other(erasures: Erasures, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "TURN", NEVER)
     seen: list[str] = []
     await asyncio.gather(_delete(erasures, "a", seen), _delete(erasures, "b", seen))
     assert seen == IN_TURN
@@ -39,7 +44,8 @@ async def test_one_follows_the_other(erasures: Erasures) -> None:
 async def test_others_have_time_between_two_and_whoever_is_refused_takes_none(
     erasures: Erasures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapter, "REST", rest := 0.5)
+    monkeypatch.setattr(adapter, "TURN", NEVER)
+    monkeypatch.setattr(adapter, "REST", rest := 1.5)
     begun = []
 
     async def refused() -> None:
@@ -55,7 +61,9 @@ async def test_others_have_time_between_two_and_whoever_is_refused_takes_none(
     assert begun[1] - begun[0] < rest <= begun[2] - begun[1] + 0.001
 
 
-async def test_whoever_is_slow_is_overtaken_and_gives_no_second_turn_away(erasures: Erasures) -> None:
+async def test_whoever_is_slow_is_overtaken_and_gives_no_second_turn_away(
+    erasures: Erasures, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[str] = []
     answered = asyncio.Event()
     slow = asyncio.create_task(_delete(erasures, "slow", seen, answered))
@@ -65,5 +73,6 @@ async def test_whoever_is_slow_is_overtaken_and_gives_no_second_turn_away(erasur
     answered.set()
     await slow
     seen.clear()
+    monkeypatch.setattr(adapter, "TURN", NEVER)
     await asyncio.gather(_delete(erasures, "a", seen), _delete(erasures, "b", seen))
     assert seen == IN_TURN
