@@ -7,15 +7,18 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 
 import aiohttp
 import openai
 import pytest
 import stripe
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from deploy.local.ports import LOWEST
 
 ROOT = Path(__file__).resolve().parents[3]
 API_KEY = "sk-sandbox-0123456789"
@@ -69,14 +72,15 @@ class SmtpSandbox:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Ports that nobody listens on, below those that the kernel and deploy/local/ports.py give to others."""
+    ports: list[int] = []
+    for port in SystemRandom().sample(range(10_000, LOWEST), 200):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise AssertionError("No free ports")
 
 
 @contextmanager
@@ -92,10 +96,10 @@ def _process(module: str, secrets: Path, environment: dict[str, str]) -> Iterato
         yield
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
 
 
-@retry(retry=retry_if_exception_type(OSError), stop=stop_after_delay(20), wait=wait_fixed(0.05), reraise=True)
+@retry(retry=retry_if_exception_type(OSError), stop=stop_after_delay(40), wait=wait_fixed(0.05), reraise=True)
 def _wait_for(listen: str) -> None:
     host, port = listen.split(":")
     socket.create_connection((host, int(port)), timeout=1).close()
@@ -125,7 +129,7 @@ async def vendor(openai_sandbox: OpenAISandbox) -> OpenAISandbox:
 async def client(openai_sandbox: OpenAISandbox) -> AsyncIterator[openai.AsyncOpenAI]:
     """OpenAI's own SDK: a client that we did not write."""
     url = f"{openai_sandbox.url}/v1"
-    async with openai.AsyncOpenAI(api_key=API_KEY, base_url=url, max_retries=0, timeout=10) as sdk:
+    async with openai.AsyncOpenAI(api_key=API_KEY, base_url=url, max_retries=0, timeout=40) as sdk:
         yield sdk
 
 
@@ -179,7 +183,7 @@ def stripe_process(secrets: Path, port: int, file: Path | None = None) -> Iterat
 async def stripe_sdk(port: int, key: str = STRIPE_KEY) -> AsyncIterator[stripe.StripeClient]:
     """The SDK as it comes, but for what it would write into the home folder and tell of this machine."""
     stripe.enable_telemetry = False
-    http = stripe.AIOHTTPClient(timeout=10)
+    http = stripe.AIOHTTPClient(timeout=40)
     address = {"api": f"http://127.0.0.1:{port}"}
     try:
         yield stripe.StripeClient(key, base_addresses=address, max_network_retries=0, http_client=http)

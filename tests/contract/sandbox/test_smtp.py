@@ -39,7 +39,7 @@ async def _send(mailbox: SmtpSandbox, to: str, *, password: str = "a-password-fo
         username="crafiq",
         password=password,
         start_tls=False,
-        timeout=5,
+        timeout=30,
     )
 
 
@@ -128,10 +128,10 @@ async def test_who_wants_to_speak_in_private_may(tmp_path: Path) -> None:
     try:
         await aiosmtplib.send(
             _mail("ada@example.org"), username="crafiq", password="a-password",
-            cert_bundle=str(ours / "ca.crt"), timeout=5, **there,
+            cert_bundle=str(ours / "ca.crt"), timeout=30, **there,
         )  # fmt: skip
         with pytest.raises(ssl.SSLCertVerificationError):  # nobody whom this machine knows vouches for it
-            await aiosmtplib.send(_mail("bob@example.org"), timeout=5, **there)
+            await aiosmtplib.send(_mail("bob@example.org"), timeout=30, **there)
     finally:
         server.close()
     assert [message.recipient for message in inbox.messages()] == ["ada@example.org"]
