@@ -38,7 +38,7 @@ from services.identity.adapters.peppers import Peppers
 from services.identity.domain.remembered import NameKind, keyed_hash
 from services.identity.jobs.sweeps import sweeps
 from services.privacy.adapters import TombstoneLedger
-from tests.integration.identity.people import People, Person, new_address, refusal
+from tests.integration.identity.people import PATIENCE, People, Person, new_address, refusal
 from tests.integration.leaving import isolation, later, naming
 from tests.support import Announced, FakeClock, calling, eventually
 
@@ -58,7 +58,7 @@ class Leaving:
 
     async def _plan(self, person: Person) -> privacy_pb2.DeletionPlan | None:
         request = privacy_pb2.PreviewDeletionRequest()
-        plan = await self.privacy.PreviewDeletion(request, metadata=person.metadata, timeout=5)
+        plan = await self.privacy.PreviewDeletion(request, metadata=person.metadata, timeout=20)
         whole = any(each.fate == promises_pb2.IN_BACKUPS_UNTIL for each in plan.buckets)
         return plan if whole and not plan.silent_holders else None
 
@@ -127,7 +127,7 @@ async def test_from_the_answer_on_there_is_no_account(people: People, leaving: L
         assert refused.reason in ("SESSION_ENDED", "CREDENTIAL_INVALID")
         assert (await refusal(people.refresh(session.refresh))).reason == "REFRESH_TOKEN_INVALID"
     assert (await refusal(people.sign_in(person))).reason == "INVALID_CREDENTIALS"
-    message = await heard.next_msg(timeout=5)
+    message = await heard.next_msg(timeout=20)
     assert events_pb2.AccountDeleted.FromString(message.data).erasure == erasure
 
 
@@ -167,6 +167,7 @@ async def test_a_farewell_that_cannot_be_sent_ends_within_the_day(
 ) -> None:
     person = await people.signed_in()
     await leaving.delete(person)
+    await eventually(lambda: _farewells(people, person), timeout=PATIENCE)  # its own, which goes out
     await people.rows(
         "INSERT INTO retained_farewells (id, recipient, create_time, attempts, due_at, until)"
         " VALUES (gen_random_uuid(), :to, :at, 3, :later, :later)",
@@ -234,7 +235,7 @@ async def test_the_same_wish_twice_at_once_is_one_deletion(
     done = [each for each in answers if isinstance(each, str)]
     assert set(done) == {f"erasures/{wish.request_id}"}
     assert await leaving.left(person) == 0
-    ids = {(await heard.next_msg(timeout=5)).headers["Nats-Msg-Id"]}
+    ids = {(await heard.next_msg(timeout=20)).headers["Nats-Msg-Id"]}
     with suppress(TimeoutError):
         while more := await heard.next_msg(timeout=0.5):  # at most repeated by the relay under the same id
             ids.add((more.headers or {})["Nats-Msg-Id"])
@@ -426,7 +427,9 @@ async def test_who_is_at_work_for_them_at_that_moment_leaves_nothing(
 ) -> None:
     """They sign in, refresh, rename themselves, prove who they are, end sessions while the account goes."""
     chance, ends = random.Random(20261127), Counter[str]()
-    for _ in range(2):
+    for turn in range(10):
+        if turn >= 2 and min(ends["done"], ends["refused"]) > 3:
+            break  # else a machine that stood still let all be done before, or nobody
         ada = await people.signed_in(username=f"u{uuid4().hex[:8]}")
         others = [await people.sign_in(ada) for _ in range(2)]
         wish, called = await leaving.wish(ada), f"Ada {uuid4().hex}"
@@ -462,9 +465,10 @@ async def _rename(people: People, person: Person, name: str) -> identity_pb2.Acc
 async def _end(people: People, person: Person, other: Person) -> None:
     """One of the person's sessions ends another."""
     listed = await people.stub.ListSessions(identity_pb2.ListSessionsRequest(), metadata=person.metadata)
-    ended = next(each for each in listed.sessions if not each.current)
-    request = identity_pb2.DeleteSessionRequest(name=ended.name)
-    await people.stub.DeleteSession(request, metadata=other.metadata)
+    others = [each.name for each in listed.sessions if not each.current]
+    if others:  # else the account went after its session was looked at and before the list was
+        request = identity_pb2.DeleteSessionRequest(name=others[0])
+        await people.stub.DeleteSession(request, metadata=other.metadata)
 
 
 def _known(error: BaseException) -> bool:

@@ -125,10 +125,14 @@ async def test_a_mail_that_is_given_up_has_not_gone_out(
     await say(assets, event)
     await eventually(lambda: waiting(people, event), timeout=PATIENCE)
     clock.forward(timedelta(hours=24))
-    for job in sweeps(identity.db, clock, None):  # type: ignore[arg-type]  # of the mails alone
-        if job.name == "give-up-mails":
-            await job.run()
-    await eventually(lambda: _is_gone(people, event), timeout=PATIENCE)
+    jobs = sweeps(identity.db, clock, None)  # type: ignore[arg-type]  # of the mails alone
+    [sweep] = [job for job in jobs if job.name == "give-up-mails"]
+
+    async def given_up() -> bool:  # what the postman has in hand is passed over
+        await sweep.run()
+        return await _is_gone(people, event)
+
+    await eventually(given_up, timeout=PATIENCE)
     people.mailbox.plan.replace(b"[]")
     await say(assets, again)
     [told] = await announced(NoticeSent, person.account)

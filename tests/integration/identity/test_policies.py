@@ -25,7 +25,7 @@ async def test_what_is_in_force_is_known_for_half_a_minute_and_longer_in_need(
     async with serving_privacy(infra, clock, tmp_path) as address:
         channel = open_channel(address, infra.tls_dir("identity"), "privacy")
         policies = Policies(channel, clock)
-        assert await policies.current(2) == IN_FORCE
+        assert await policies.current(20) == IN_FORCE
     clock.forward(timedelta(seconds=29))
     assert await policies.current(0.5) == IN_FORCE
     clock.forward(timedelta(hours=1))

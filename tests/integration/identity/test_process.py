@@ -38,7 +38,7 @@ class Process:
         return self.log.read_text(encoding="utf-8")
 
     async def kids(self) -> list[str]:
-        answer = await self.stub.GetJwks(identity_pb2.GetJwksRequest(), wait_for_ready=True, timeout=20)
+        answer = await self.stub.GetJwks(identity_pb2.GetJwksRequest(), wait_for_ready=True, timeout=40)
         return [key["kid"] for key in json.loads(answer.data)["keys"]]
 
 
@@ -98,6 +98,7 @@ async def _running(infra: Infra, folder: Path, privacy: str, smtp: int) -> Async
 
 
 @pytest.mark.promise("8-secrets")
+@pytest.mark.timeout(120)
 async def test_it_serves_takes_new_keys_on_sighup_and_drains_on_sigterm(
     infra: Infra, privacy: str, mailbox: Mailbox, tmp_path: Path
 ) -> None:
@@ -115,9 +116,10 @@ async def test_it_serves_takes_new_keys_on_sighup_and_drains_on_sigterm(
         await eventually(lambda: "could not be read" in identity.said(), timeout=PATIENCE)
         assert await both(), "a broken folder changes nothing"
         identity.process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(identity.process.wait(), 20) == 0
+        assert await asyncio.wait_for(identity.process.wait(), 40) == 0
 
 
+@pytest.mark.timeout(120)
 async def test_a_process_does_the_main_thing_and_its_log_names_nobody(
     infra: Infra, privacy: str, mailbox: Mailbox, tmp_path: Path
 ) -> None:
