@@ -95,7 +95,7 @@ async def at_rest(platform: Running) -> Rows:
         seen.append(await rows_of(platform))
         return all(each == seen[-1] for each in seen[-STILL:]) and len(seen) >= STILL
 
-    await eventually(nothing_moved, timeout=20, every=0.5)
+    await eventually(nothing_moved, timeout=60, every=0.5)
     return seen[-1]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http.cookies import Morsel, SimpleCookie
@@ -15,7 +14,7 @@ import pytest
 
 from tests.e2e.conftest import Person, new_person
 from tests.e2e.refusals import Answer, fault_of
-from tests.personal import used
+from tests.e2e.test_deletion import wish_to_leave
 from tests.running import Running
 from tests.support import eventually
 
@@ -49,20 +48,14 @@ class Two:
 
 
 async def _leave(platform: Running, person: Person) -> Left:
-    proof = await person.api.post("/v1/sessions:reauthenticate", password=person.password)
-    plan = await person.api.post("/v1/accounts/me:previewDeletion")
-    request, secret = str(uuid.uuid4()), used(secrets.token_urlsafe(24))
-    wish = {
-        "reauthToken": used(proof["reauthToken"]), "planHash": plan["planHash"], "requestId": request,
-        "receiptSecret": secret,
-    }  # fmt: skip
+    wish = await wish_to_leave(person)
     bearer = {"authorization": f"Bearer {person.access_token}"}
     url = f"{platform.gateway}/v1/accounts/me:delete"
     async with person.http.post(url, json=wish, headers=bearer) as answer:
         assert answer.status == 200, await answer.text()
         said = [SimpleCookie(each) for each in answer.headers.getall("set-cookie")]
     cookies = {each[COOKIE]["path"]: each[COOKIE] for each in said if COOKIE in each}
-    return Left(f"erasures/{request}", secret, cookies)
+    return Left(f"erasures/{wish['requestId']}", wish["receiptSecret"], cookies)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +64,7 @@ async def two(platform: Running) -> AsyncIterator[Two]:
         people = await asyncio.gather(*(new_person(platform, http) for _ in range(2)))
         one, other = await asyncio.gather(*(_leave(platform, person) for person in people))
         made = Two(platform.gateway, http, one, other)
-        await eventually(lambda: _answered(made, "/receipt"), timeout=20)
+        await eventually(lambda: _answered(made, "/receipt"), timeout=40)
         yield made
 
 

@@ -41,9 +41,20 @@ PUBLIC = {"publications", "publication_counts", "publication_renditions", "likes
 still to be drawn of it."""
 
 
+async def previewed(person: Person) -> Json:
+    """What deleting would do, once every holder says so: on a busy machine one may be silent at first."""
+    await person.balance()  # or billing has heard of them only when they delete: that would be another plan
+
+    async def whole() -> Json | None:
+        plan = await person.api.post("/v1/accounts/me:previewDeletion")
+        return None if plan.get("silentHolders") else plan
+
+    return await eventually(whole, timeout=30, every=0.2)
+
+
 async def wish_to_leave(person: Person, **different: Any) -> Json:
     """Preview, prove; answers what deletes, if it is sent."""
-    plan = await person.api.post("/v1/accounts/me:previewDeletion")
+    plan = await previewed(person)
     proof = await person.api.post("/v1/sessions:reauthenticate", password=person.password)
     return {
         "reauthToken": used(proof["reauthToken"]),
@@ -109,6 +120,7 @@ def every_fate_is_told(plan: Json) -> bool:
     return {line["fate"] for line in plan["buckets"]} == set(FATES)
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.promise(
     "9-delete-now", "9-delete-preview", "9-public-remains", "9-public-anon", "9-tax", "11-erase"
 )
@@ -129,8 +141,7 @@ async def test_an_account_is_deleted_and_the_receipt_says_so(
     link = await person.api.get(f"/v1/{asset['name']}:download")
     withdrawn = {"kind": "MARKETING_EMAIL", "granted": False, "requestId": str(uuid.uuid4())}
     await person.api.call("PUT", "/v1/consents", withdrawn)
-    plan = await person.api.post("/v1/accounts/me:previewDeletion")
-    assert every_fate_is_told(plan)
+    assert every_fate_is_told(await previewed(person))
 
     erasure, secret = await leave(person)
     answered = monotonic()
@@ -161,8 +172,8 @@ async def test_an_account_is_deleted_and_the_receipt_says_so(
     assert await places_of(platform, work["name"].removeprefix("publications/")) <= PUBLIC
     await first_mail(http, platform.endpoints["inbox"], person.email, after=1)
     for value in (person.email, name, "Leaving Person", "leaving-home.jpg", "a suitcase by the door"):
-        await eventually(lambda value=value: _nowhere(platform, value))
-    await eventually(lambda: only_this_remains(platform, before), timeout=10)
+        await eventually(lambda value=value: _nowhere(platform, value), timeout=40)
+    await eventually(lambda: only_this_remains(platform, before), timeout=40, every=0.2)
 
 
 async def _nowhere(platform: Running, value: str) -> bool:
@@ -190,7 +201,7 @@ async def test_an_answer_that_was_lost_is_found_and_the_receipt_is_verified_as_d
     async def signed() -> bool:
         return bool((await anybody.get(f"/v1/{erasure}"))["state"] == "RECEIPT_SIGNED")
 
-    await eventually(signed, timeout=20)
+    await eventually(signed, timeout=40)
     told = {"GATEWAY": platform.gateway, "ERASURE": erasure, "SECRET": secret}
     for line in documented():
         assert await said_by(line, tmp_path, **told) == ""

@@ -26,6 +26,7 @@ from services.billing.jobs import Payments
 from services.billing.repository import Customers, Ledger
 from tests.e2e.conftest import Join
 from tests.e2e.remains import database_of
+from tests.e2e.test_deletion import previewed
 from tests.integration.billing.till import Bank
 from tests.integration.billing.webhooks import about_customer, about_subscription, signature
 from tests.running import Running
@@ -49,8 +50,7 @@ async def test_deleting_the_account_cancels_and_deletes_at_stripe(
         body = about_subscription(customer, subscription, "created")
         assert await told(platform, http, body, signature(body, signs)) == (200, {})
         assert await mirrored(platform, subscription) == ["active"]
-        plan = await person.api.post("/v1/accounts/me:previewDeletion")
-        assert plan.get("silentHolders", []) == []
+        plan = await previewed(person)
         (kept,) = [each for each in plan["buckets"] if each["ground"] == BOOKS_GROUND]
         assert (kept["fate"], kept["until"]) == ("RETAINED_UNTIL", f"{kept_until(datetime.now(UTC)):%FT%TZ}")
         assert kept["policyText"].startswith(
