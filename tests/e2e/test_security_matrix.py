@@ -84,9 +84,8 @@ async def test_a_bad_token_is_nobodys(doors: Doors, tokens: Tokens, kind: str) -
 
 
 async def _signs_out(person: Person, platform: Running) -> float:
-    asked = monotonic()
     await person.api.post("/v1/sessions:signOut")
-    return asked
+    return monotonic()
 
 
 async def _is_signed_out_elsewhere(person: Person, platform: Running) -> float:
@@ -94,9 +93,8 @@ async def _is_signed_out_elsewhere(person: Person, platform: Running) -> float:
     elsewhere = Api(person.http, platform.gateway)
     signed_in = await elsewhere.post("/v1/sessions", email=person.email, password=person.password)
     elsewhere.sign_in_with(used(signed_in["accessToken"]))
-    asked = monotonic()
     await elsewhere.call("DELETE", f"/v1/{session['name']}")
-    return asked
+    return monotonic()
 
 
 async def _rest(events: AsyncIterator[ServerSentEvent]) -> tuple[list[ServerSentEvent], float]:
@@ -111,7 +109,7 @@ async def test_a_revoked_token_is_nobodys_within_five_seconds(
     """Although every service has just verified it and remembers that; and whoever watches is told to go."""
     person = await join()
     prompt = f"a clock without hands, {uuid4()}"
-    await slow_down(platform, http, prompt, seconds=7)
+    await slow_down(platform, http, prompt, seconds=20)  # it outlives all that follows
     order = await person.order(prompt)
     events = person.api.events(f"/v1/{order['name']}:watch")
     assert (await anext(events)).event == "state"
