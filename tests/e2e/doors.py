@@ -16,7 +16,8 @@ from deploy.local.certs import client
 from deploy.local.infra import SERVICES
 
 RAW, TLS = "bytes", "TLS"
-SECONDS = 5.0
+SECONDS, GREETING = 20.0, 1.0
+"""How long an answer is waited for; and whether somebody speaks first."""
 ALERT = b"\x15\x03"
 """How a TLS record begins that says nothing but no."""
 
@@ -104,7 +105,7 @@ def _nobody() -> ssl.SSLContext:
 
 def _behind_tls(door: socket.socket, context: ssl.SSLContext) -> str:
     context.set_alpn_protocols(["h2", "http/1.1"])
-    door.settimeout(0.2)
+    door.settimeout(GREETING)
     with contextlib.suppress(TimeoutError):
         door.recv(4096)  # NATS and mail say something first
     door.settimeout(SECONDS)

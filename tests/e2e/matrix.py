@@ -25,7 +25,7 @@ from deploy.local.state import StateFolder
 from promises.holder import DATA_HOLDER
 
 SERVICES = ("identity", "assets", "generation", "billing", "privacy")
-DEADLINE = 5  # seconds
+DEADLINE = 20  # seconds; nothing takes one, but a busy machine may
 REFUSED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 
 

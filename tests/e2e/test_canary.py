@@ -33,7 +33,6 @@ from deploy.local.secret_files import SecretFiles
 from deploy.local.state import StateFolder
 from deploy.local.topology import SMTP_USER
 from tests.running import ROOT, Running
-from tests.support import free_port
 
 
 @pytest.fixture
@@ -159,7 +158,8 @@ async def a_metric(local: Local, _http: Http, markers: Markers) -> Planted:
     tls.load_cert_chain(folder / "tls.crt", folder / "tls.key")
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port := free_port(), ssl_context=tls).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    port = runner.addresses[0][1]
     true, urls["billing"] = urls["billing"], f"https://127.0.0.1:{port}/metrics"
     yield
     urls["billing"] = true

@@ -11,7 +11,7 @@ from crafiq.promises.v1 import promises_pb2, promises_pb2_grpc
 
 from cli.api import Json
 from tests.e2e.conftest import Join
-from tests.e2e.matrix import SERVICES, Doors
+from tests.e2e.matrix import DEADLINE, SERVICES, Doors
 from tests.running import Running
 from tests.support import eventually
 
@@ -32,7 +32,7 @@ def holder(doors: Doors, service: str, certificate: str = "privacy") -> promises
 @pytest.mark.promise("2-inventory", "9-asneeded")
 @pytest.mark.parametrize("service", SERVICES)
 async def test_each_service_describes_every_column(doors: Doors, service: str) -> None:
-    told = await holder(doors, service).Describe(promises_pb2.DescribeRequest(), timeout=5)
+    told = await holder(doors, service).Describe(promises_pb2.DescribeRequest(), timeout=DEADLINE)
     assert told.holder == service
     columns = [column for table in told.tables for column in table.columns]
     assert any(column.personal for column in columns)
@@ -55,19 +55,21 @@ async def test_what_is_held_of_a_person_is_found_everywhere_and_nowhere_of_nobod
         ask = holder(doors, service)
 
         async def known(ask: promises_pb2_grpc.DataHolderStub = ask) -> bool:
-            found = await ask.Verify(promises_pb2.VerifyRequest(account=person), timeout=5)
+            found = await ask.Verify(promises_pb2.VerifyRequest(account=person), timeout=DEADLINE)
             return bool(found.found)
 
         await eventually(known)
-        plan = await ask.Preview(promises_pb2.PreviewRequest(account=person), timeout=5)
+        plan = await ask.Preview(promises_pb2.PreviewRequest(account=person), timeout=DEADLINE)
         assert {promises_pb2.ERASED_NOW, promises_pb2.IN_BACKUPS_UNTIL} <= {b.fate for b in plan.buckets}
-        nobody = await ask.Verify(promises_pb2.VerifyRequest(account=f"accounts/{ACCOUNT}"), timeout=5)
+        nobody = await ask.Verify(promises_pb2.VerifyRequest(account=f"accounts/{ACCOUNT}"), timeout=DEADLINE)
         assert not nobody.found
 
 
 async def test_an_account_that_is_none_is_refused(doors: Doors) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await holder(doors, "billing").Verify(promises_pb2.VerifyRequest(account="somebody"), timeout=5)
+        await holder(doors, "billing").Verify(
+            promises_pb2.VerifyRequest(account="somebody"), timeout=DEADLINE
+        )
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from nats.aio.client import Client
 
 from cli.api import ApiRefused
 from cli.local import Local
@@ -30,13 +31,17 @@ async def test_who_was_lost_with_the_stream_has_their_credits_all_the_same(tmp_p
             try:
                 os.kill(written_down(platform.state)["billing"], signal.SIGKILL)
                 person = await new_person(platform, http)
+                await eventually(lambda: _holds_any(bus))
                 info = await bus.jsm().stream_info(STREAM)
-                assert info.state.messages > 0
                 await bus.jsm().delete_stream(STREAM)
                 await bus.jsm().add_stream(info.config)
             finally:
                 platform.process.send_signal(signal.SIGCONT)
             await eventually(lambda: has_credits(person), timeout=60, every=0.5)
+
+
+async def _holds_any(bus: Client) -> bool:
+    return bool((await bus.jsm().stream_info(STREAM)).state.messages)
 
 
 async def has_credits(person: Person) -> bool:

@@ -14,6 +14,7 @@ from PIL import Image
 from cli.api import Api, ApiRefused, Json
 from tests.e2e.conftest import Join, Person
 from tests.running import Running
+from tests.support import eventually
 
 GPS_TAG = 0x8825
 ARTIST_TAG = 0x013B
@@ -50,12 +51,11 @@ async def test_a_photo_becomes_pictures_that_are_paid_for(join: Join, photo: byt
 
 
 async def _settled(person: Person) -> Json:
-    for _ in range(200):
+    async def settled() -> Json | None:
         balance = await person.balance()
-        if not balance["held"]:
-            return balance
-        await asyncio.sleep(0.05)
-    raise AssertionError("The hold was never settled")
+        return None if balance["held"] else balance
+
+    return await eventually(settled, timeout=30, every=0.05)
 
 
 @pytest.mark.promise("2a-input-media")

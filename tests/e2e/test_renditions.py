@@ -37,6 +37,7 @@ async def fetched(http: aiohttp.ClientSession, rendition: Json) -> Image.Image:
     return image
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.promise("2b-output", "2a-input-media", "9-delete-item", "5-public-permanent", "2b-interaction")
 async def test_a_photo_is_seen_small_by_its_owner_and_when_it_is_public_by_everyone(
     platform: Running, join: Join, photo: bytes, http: aiohttp.ClientSession
@@ -70,4 +71,4 @@ async def test_a_photo_is_seen_small_by_its_owner_and_when_it_is_public_by_every
     async def counted() -> bool:
         return int((await stranger.get(f"/v1/{made['name']}"))["views"]) >= 1
 
-    await eventually(counted, timeout=15, every=0.2)
+    await eventually(counted, timeout=40, every=0.2)

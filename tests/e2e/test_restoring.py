@@ -124,7 +124,7 @@ async def test_a_restored_backup_brings_nobody_back(tmp_path: Path, photo: bytes
         async def no_object() -> bool:
             return not await asyncio.to_thread(shelf, platform, UUID(number))
 
-        await eventually(no_object, timeout=10)
+        await eventually(no_object, timeout=40)
         # By hand, while everything runs.
         await bring_back(platform, dumps, "assets", "generation")
         assert {"assets", "jobs"} <= await places_of(platform, number)
@@ -136,4 +136,4 @@ async def test_a_restored_backup_brings_nobody_back(tmp_path: Path, photo: bytes
         async def gone() -> bool:
             return await places_of(platform, number) <= KEPT
 
-        await eventually(gone, timeout=10)
+        await eventually(gone, timeout=40)

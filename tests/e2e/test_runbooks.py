@@ -99,7 +99,7 @@ def _said(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
         ("metrics billing crafiq_certificate_ends", r"_timestamp_seconds 1\.\d+e\+09$"),
         ("metrics generation crafiq_relay_caught_up", r"_timestamp_seconds 1\.\d+e\+09$"),
         ("metrics assets 'crafiq_consumer_caught_up.*IDENTITY'", r" 1\.\d+e\+09$"),
-        ("logs identity 50", r"identity serves on"),
+        ("logs identity 1000", r"identity serves on"),
         ("metrics privacy crafiq_scrub_clean_timestamp_seconds", r"_timestamp_seconds 1\.\d+e\+09$"),
         ("metrics privacy crafiq_erasures_unscrubbed", r"^crafiq_erasures_unscrubbed 0\.0$"),
         ("openssl x509 -enddate -noout -in $S/tls/billing/tls.crt", r"^notAfter="),
@@ -160,7 +160,7 @@ async def test_no_command_line_of_a_runbook_shows_a_password(platform: Running) 
             lines.update(command_line(pid) for pid in family({shell.pid}))
             return any("pg_sleep" in line and "/psql" in line.split()[0] for line in lines)
 
-        await eventually(asks, timeout=10, every=0.001)
+        await eventually(asks, timeout=30, every=0.001)
         for pid in family({shell.pid}):
             os.kill(pid, signal.SIGKILL)
     assert not [line for line in lines if password in line]

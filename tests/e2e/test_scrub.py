@@ -23,6 +23,8 @@ from tests.personal import used
 from tests.running import ROOT, Running
 from tests.support import eventually
 
+pytestmark = pytest.mark.timeout(180)
+
 
 async def scrub(platform: Running, values: list[str]) -> tuple[int, Json]:
     """Scrub it as an operator does, and look for these values as well."""
@@ -49,7 +51,7 @@ async def test_a_scrub_finds_nothing_of_who_left_and_the_supplement_follows(
     await person.api.post("/v1/packs", title=pack, requestId="0b5e7c3e-1111-4222-8333-444455556666")
     erasure, secret = await leave(person)
     await receipt(platform, http, erasure, secret)
-    await eventually(lambda: _sent(platform, http, person.email))
+    await eventually(lambda: _sent(platform, http, person.email), timeout=40)
 
     values = [person.email, person.password, name, pack]
     code, said = await scrub(platform, values)

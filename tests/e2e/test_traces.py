@@ -12,7 +12,7 @@ from tests.running import Running
 from tests.support import eventually
 
 Span = dict[str, Any]
-WRITTEN = 20.0  # seconds; spans are written in batches, every five
+WRITTEN = 40.0  # seconds; spans are written in batches, every five
 ORDER = "generation CreateGeneration"
 # Whoever verifies a token asks for the keys now and then: that is of no order.
 NOW_AND_THEN = "identity GetJwks"
