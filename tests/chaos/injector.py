@@ -121,7 +121,8 @@ class Injector:
     async def _hold_down(self, part: str) -> None:
         while True:
             if (pid := self.pid(part)) is not None:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             await asyncio.sleep(0.01)
 
     async def cut(self) -> None:

@@ -112,7 +112,7 @@ async def test_a_worker_killed_while_the_vendor_works_costs_nothing_and_asks_onc
     async def asked() -> bool:
         return await vendor_heard(ground.running, ground.http, someone.mark) == 1
 
-    await eventually(asked, timeout=20)
+    await eventually(asked, timeout=40)
     await ground.injector.kill("generation")
     done = await someone.ended(order)
     assert (done["state"], done["failureReason"], done["chargedCredits"]) == ("FAILED", "OUTCOME_UNKNOWN", 0)
@@ -148,7 +148,7 @@ async def test_a_relay_killed_while_it_publishes_announces_everything_once_and_i
             info = await bus.jsm().stream_info("PRIVACY", subjects_filter=subject)
             return (info.state.subjects or {}).get(subject) == CHANGES
 
-        await eventually(announced, timeout=20)
+        await eventually(announced, timeout=60)
     async with ground.audit.database("assets") as sql:
         heard = "SELECT change FROM training_objections WHERE account = $1"
         await eventually(lambda: _is(sql.fetchval(heard, uuid.UUID(someone.account)), CHANGES), timeout=60)
