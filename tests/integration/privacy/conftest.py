@@ -13,6 +13,7 @@ import pytest
 from crafiq.identity.v1 import events_pb2
 from crafiq.privacy.v1.privacy_pb2_grpc import PrivacyServiceStub
 
+import services.privacy.adapters.holders
 from chassis.service import Service
 from deploy.local.infra import Infra
 from services.privacy.__main__ import Settings, compose
@@ -39,6 +40,13 @@ async def privacy(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Asy
 
     async with in_process(infra, settings, "privacy", Row.metadata, wire) as neighbours:
         yield neighbours
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is well is not taken for silent because the machine stood still."""
+    for patience in ("PATIENCE", "LOOKING"):
+        monkeypatch.setattr(services.privacy.adapters.holders, patience, 20.0)
 
 
 @pytest.fixture(scope="session")

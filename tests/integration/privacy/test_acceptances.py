@@ -41,7 +41,7 @@ async def test_a_person_sees_what_they_agreed_to(privacy: Neighbours, calls: Pri
     await privacy.announce("identity", verified(account))
 
     async def seen() -> list[privacy_pb2.Acceptance]:
-        answer = await calls.ListAcceptances(ASKED, metadata=privacy.signed_in(account), timeout=10)
+        answer = await calls.ListAcceptances(ASKED, metadata=privacy.signed_in(account), timeout=20)
         return list(answer.acceptances)
 
     [acceptance] = await eventually(seen)
@@ -93,7 +93,7 @@ async def test_agreeing_to_what_was_never_posted_is_for_somebody_to_look_at(
     async def dead() -> bool:
         return any(letter.message_id == message for letter in await dead_letters(privacy.service.db))
 
-    await eventually(dead)
+    await eventually(dead, timeout=40)
     assert await sql.fetchval("SELECT count(*) FROM subjects WHERE account = $1", account) == 0
 
 

@@ -24,7 +24,7 @@ from tests.integration.in_process import Neighbours
 from tests.integration.privacy.conftest import Sql, verified
 from tests.support import eventually
 
-pytestmark = pytest.mark.timeout(120)  # each command is a Python of its own
+pytestmark = pytest.mark.timeout(240)  # each command is a Python of its own
 ROOT = Path(__file__).resolve().parents[3]
 Said: TypeAlias = "subprocess.CompletedProcess[str]"
 Crafiq: TypeAlias = Callable[..., Awaitable[Said]]
@@ -62,14 +62,14 @@ async def dead(privacy: Neighbours, sql: Sql) -> str:
     async def died() -> bool:
         return any(letter.message_id == message for letter in await dead_letters(privacy.service.db))
 
-    await eventually(died, timeout=15)
+    await eventually(died, timeout=40)
     return message
 
 
-async def terms_of(privacy: Neighbours) -> str:
+async def terms_of(privacy: Neighbours, message: str) -> str:
     from crafiq.identity.v1 import events_pb2  # noqa: PLC0415
 
-    [letter] = await dead_letters(privacy.service.db)
+    [letter] = [each for each in await dead_letters(privacy.service.db) if each.message_id == message]
     return str(events_pb2.AccountVerified.FromString(letter.payload).terms_version)
 
 
@@ -93,7 +93,7 @@ async def test_a_replay_says_what_came_of_it(crafiq: Crafiq, privacy: Neighbours
     assert f"{dead} privacy failed again: PAIR_UNKNOWN" in again.stdout
     posted = Document(
         kind=DocumentKind.TERMS,
-        version=await terms_of(privacy),
+        version=await terms_of(privacy, dead),
         text="Terms.",
         sha256="0" * 64,
         effective_at=datetime(2020, 1, 1, tzinfo=UTC),

@@ -39,7 +39,7 @@ async def leave(privacy: Neighbours, account: UUID) -> None:
 async def remains(sql: Sql, account: UUID) -> dict[str, int]:
     """Rows that name somebody but the erasure's case, which does until its supplement is signed."""
     found = await naming(sql.fetch, account)
-    assert found.pop("erasure_cases") == 1
+    assert found.pop("erasure_cases", 0) == 1
     return dict(found)
 
 
@@ -50,13 +50,15 @@ async def test_who_is_at_work_for_them_at_that_moment_leaves_nothing(
 ) -> None:
     """They allow things and look at what deleting would do while the rows go; news of them comes twice."""
     chance, ends = random.Random(20261127), Counter[str]()
-    for _ in range(3):
+    for turn in range(10):
+        if turn >= 3 and min(ends["done"], ends["refused"]) > 3:
+            break  # else a machine that stood still let all be done before, or nobody
         ada = await somebody(calls, privacy)
         preview, who = privacy_pb2.PreviewDeletionRequest(), privacy.signed_in(ada.account)
         at_work: list[Awaitable[Any]] = [
             *(ada.sets(kind, granted=True) for kind in (MAIL, TRAINING)),
             *(ada.sets(kind, granted=False) for kind in (MAIL, TRAINING)),
-            *(calls.PreviewDeletion(preview, metadata=who, timeout=10) for _ in range(3)),
+            *(calls.PreviewDeletion(preview, metadata=who, timeout=20) for _ in range(3)),
             privacy.announce("identity", verified(ada.account)),
         ]
         tasks = [later(chance.uniform(0, 0.1), each) for each in at_work]

@@ -62,6 +62,6 @@ async def test_only_privacy_may_ask(privacy: Neighbours) -> None:
 
 
 async def test_the_list_is_public_and_empty_without_peers(calls: PrivacyServiceStub) -> None:
-    answer = await calls.ListHoldings(privacy_pb2.ListHoldingsRequest(), timeout=5)
+    answer = await calls.ListHoldings(privacy_pb2.ListHoldingsRequest(), timeout=20)
     assert not answer.holdings
     assert not answer.silent_holders

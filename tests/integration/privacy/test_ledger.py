@@ -31,9 +31,10 @@ async def job_of(settings: Settings, keys: ReceiptKeys, name: str) -> Job:
 
 
 @pytest.mark.promise("9-backup-passive", "9-backup-30d")
+@pytest.mark.timeout(120)
 async def test_a_tombstone_stands_until_its_lock_ends_and_is_swept_then(infra: Infra, tmp_path: Path) -> None:
     usual = Settings(**settings_for(infra, "privacy"))
-    short = Settings(**settings_for(infra, "privacy"), tombstones_locked=timedelta(seconds=2))
+    short = Settings(**settings_for(infra, "privacy"), tombstones_locked=timedelta(seconds=8))
     assert usual.tombstones_locked == timedelta(days=35)
     sweep = await job_of(short, ReceiptKeys(signing_key(tmp_path, "first").parent), "ledger")
     ledgers = [TombstoneLedger(*place(each), each.tombstones_locked) for each in (usual, short)]
@@ -61,7 +62,7 @@ async def test_a_tombstone_stands_until_its_lock_ends_and_is_swept_then(infra: I
         await sweep.run()
         return not versions(wanted, void)
 
-    await eventually(swept)
+    await eventually(swept, timeout=40)
     # Who was written down when the lock was longer stays, and keeps nobody else.
     assert len(versions(longer)) == 1
     assert longer in await Ledger(*place(short)).standing()
