@@ -13,12 +13,14 @@ import pytest
 from sqlalchemy import text
 
 from chassis.clock import Clock
-from chassis.connections import Connections
+from chassis.connections import Connections, _lives
 from chassis.db import Database, Statement, scalar
+from tests.support import eventually
 
 LEAST, MOST = 1, 3
 BACKEND = Statement(text("SELECT pg_backend_pid()"), scalar)
 SLOW = Statement(text("SELECT pg_backend_pid() FROM pg_sleep(0.2)"), scalar)
+LONG = Statement(text("SELECT pg_backend_pid() FROM pg_sleep(2)"), scalar)
 BROKEN = Statement(text("SELECT 1 / 0"), scalar)
 
 
@@ -101,7 +103,7 @@ async def test_one_that_is_cancelled_is_the_pools_and_disturbs_nobody(database_u
 
 async def test_who_gives_up_waiting_leaves_its_turn_to_others(database_url: str) -> None:
     async with opened(Watched(database_url)) as db, asyncio.timeout(10):
-        busy = [asyncio.create_task(db.one(SLOW)) for _ in range(MOST)]
+        busy = [asyncio.create_task(db.one(LONG)) for _ in range(MOST)]
         await asyncio.sleep(0.05)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
@@ -117,7 +119,8 @@ async def test_nobody_notices_that_one_ended_while_it_was_at_hand(
         for _ in range(5):
             backend = await db.one(BACKEND)
             await sql.execute("SELECT pg_terminate_backend($1)", backend)
-            await asyncio.sleep(0.2)  # the client has heard of it
+            (at_hand,) = db._connections._kept
+            await eventually(lambda one=at_hand: not _lives(one))  # the client has heard of it
             assert await db.one(BACKEND) != backend
 
 
@@ -128,7 +131,7 @@ async def test_what_was_answered_counts_although_its_server_ended_then(
         async with db._connection() as connection:
             backend = await connection.fetchval(BACKEND.text)
             await sql.execute("SELECT pg_terminate_backend($1)", backend)
-            await asyncio.sleep(0.2)
+            await eventually(lambda: not _lives(connection))
         assert await db.one(BACKEND) != backend
 
 

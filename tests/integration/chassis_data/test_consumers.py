@@ -103,7 +103,7 @@ async def test_from_commit_to_effect_in_another_service(
     async with consuming(db, bus, counting):
         async with db.transaction() as tx:
             tx.emit(event)
-        await eventually(lambda: tally(sql, event.session), timeout=3)
+        await eventually(lambda: tally(sql, event.session))
     relay.cancel()
 
 
@@ -202,7 +202,7 @@ async def test_what_fails_for_a_passing_reason_is_tried_again(
     event = revoked(account)
     await publish(bus, event)
     async with consuming(db, bus, third_time_lucky):
-        await eventually(lambda: tally(sql, event.session), timeout=10)
+        await eventually(lambda: tally(sql, event.session))
     assert attempts == 3
     assert await tally(sql, event.session) == 1
     assert await dead_letters(db) == []
@@ -218,7 +218,7 @@ async def test_what_never_works_is_a_dead_letter_in_the_end(
 
     await publish(bus, revoked(account))
     async with consuming(db, bus, never):
-        await eventually(lambda: dead_letters(db), timeout=10)
+        await eventually(lambda: dead_letters(db))
         await eventually(lambda: settled(bus))
     [letter] = await dead_letters(db)
     assert (letter.reason, letter.tries) == ("RuntimeError", TRIES)
@@ -263,7 +263,7 @@ async def test_an_event_for_an_account_not_known_yet_waits_for_it(
     async with consuming(db, bus, write):
         await asyncio.sleep(0.2)
         await sql.execute("INSERT INTO subjects VALUES ($1, now())", early)
-        await eventually(lambda: sql.fetchval("SELECT count(*) FROM notes"), timeout=10)
+        await eventually(lambda: sql.fetchval("SELECT count(*) FROM notes"))
 
 
 async def test_an_event_for_an_erased_account_ends_quietly(
@@ -296,12 +296,12 @@ async def test_a_stream_that_is_not_there_yet_is_waited_for(
         await eventually(lambda: tally(sql, event.session))
         await bus.jetstream().add_stream(name="GENERATION", subjects=["crafiq.generation.>"])
         await publish(bus, failed)
-        await eventually(lambda: tally(sql, "generations/x"), timeout=5)
+        await eventually(lambda: tally(sql, "generations/x"))
         # And if it is taken away and made anew, consuming goes on.
         await bus.jetstream().delete_stream("GENERATION")
         await bus.jetstream().add_stream(name="GENERATION", subjects=["crafiq.generation.>"])
         await publish(bus, failed)
-        await eventually(lambda: _is(tally(sql, "generations/x"), 2), timeout=15)
+        await eventually(lambda: _is(tally(sql, "generations/x"), 2), timeout=30)
 
 
 async def _is(found: Awaitable[int], expected: int) -> bool:
@@ -319,7 +319,7 @@ async def test_consuming_goes_on_after_the_bus_was_down(
         await bus_server.start()
         await eventually(lambda: bus.is_connected)
         await publish(bus, second := revoked(account))
-        await eventually(lambda: tally(sql, second.session), timeout=15)
+        await eventually(lambda: tally(sql, second.session), timeout=30)
 
 
 async def test_consuming_goes_on_after_the_database_was_down(
@@ -332,7 +332,7 @@ async def test_consuming_goes_on_after_the_database_was_down(
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
             await publish(bus, event := revoked(account))
-            await eventually(lambda event=event: tally(sql, event.session), timeout=10)
+            await eventually(lambda event=event: tally(sql, event.session))
     assert await dead_letters(db) == []
 
 
@@ -344,7 +344,7 @@ async def test_two_processes_of_a_service_share_its_events(
     async with consuming(db, bus, counting), consuming(db, second, counting):
         for event in sent:
             await publish(bus, event)
-        await eventually(lambda: settled(bus), timeout=10)
+        await eventually(lambda: settled(bus))
     assert await sql.fetchval("SELECT count(*) FROM tallies WHERE count = 1") == 400
     await second.close()
 

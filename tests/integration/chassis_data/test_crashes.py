@@ -86,8 +86,8 @@ async def test_what_a_killed_process_had_in_hand_comes_to_another_within_seconds
     async with killed_after("taken", "handle", database_url, bus_server, account):
         assert await tally(sql, event.session) == 0
     async with consuming(db, bus, counting):
-        await eventually(lambda: tally(sql, event.session), timeout=10)
-        await eventually(lambda: settled(bus), timeout=10)
+        await eventually(lambda: tally(sql, event.session))
+        await eventually(lambda: settled(bus))
     assert await tally(sql, event.session) == 1
 
 

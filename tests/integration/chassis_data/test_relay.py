@@ -112,7 +112,7 @@ async def test_what_another_process_committed_is_found_by_polling(
             uuid4(),
             f"crafiq.identity.v1.SessionRevoked.{account}",
         )
-        await eventually(lambda: published, timeout=2)
+        await eventually(lambda: published)
 
 
 async def test_what_is_rolled_back_is_never_published(
@@ -143,7 +143,7 @@ async def test_nothing_is_lost_while_the_bus_is_down(
         await asyncio.sleep(0.3)
         assert await sql.fetchval("SELECT count(*) FROM outbox") == 5
         await bus_server.start()
-        await eventually(lambda: emptied(sql), timeout=15)
+        await eventually(lambda: emptied(sql), timeout=30)
     client = await bus_server.connect()
     assert (await client.jetstream().stream_info("IDENTITY")).state.messages == 6
     await client.close()
@@ -280,24 +280,39 @@ async def test_what_the_bus_does_not_answer_is_a_dead_letter_in_the_end(
     relay = Relay(db, bus)
     for _ in range(TRIES):
         await announce(db, revoked(account))
-        assert await relay.flush() == 1
+        assert await eventually(lambda: flushed(relay)) == 1
     [letter] = await dead_letters(db)
     assert (letter.message_id, letter.reason) == (f"unsent:{refused}", "no answer")
 
 
-async def test_what_is_refused_while_nothing_else_happens_slows_nobody_who_comes_later(
+async def flushed(relay: Relay) -> int:
+    """How many were published; 0 if the bus was so slow that no try counts."""
+    try:
+        return await relay.flush()
+    except NotAcknowledged:
+        return 0
+
+
+async def test_what_is_refused_while_nothing_else_happens_slows_nobody_who_comes_later(  # noqa: PLR0917
     db: Database,
     bus: Client,
     sql: asyncpg.Connection,
     published: list[Msg],
     account: UUID,
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    waits = db.wait_committed
+
+    async def for_long(seconds: float) -> None:
+        await waits(60 if seconds > 1 else seconds)
+
+    monkeypatch.setattr(db, "wait_committed", for_long)
     await write(sql, f"crafiq.nowhere.v1.Nothing.{account}")
     async with running(Relay(db, bus)):
         await eventually(lambda: "next attempt in 1.6 s" in caplog.text)
         await announce(db, revoked(account))
-        await eventually(lambda: published, timeout=0.5)
+        await eventually(lambda: published)
 
 
 @pytest.mark.parametrize("size", [400, 2_000_000])  # the stream's limit, and the server's

@@ -135,7 +135,7 @@ async def test_more_than_a_consumer_may_usually_have_in_hand_goes_back_and_the_r
     await bus.flush()
     await publish(bus, event := revoked(account))
     async with consuming(db, bus, counting):
-        await eventually(lambda: tally(sql, event.session), timeout=10)
+        await eventually(lambda: tally(sql, event.session))
 
 
 async def test_what_was_announced_before_anybody_listened_is_handled_and_nothing_twice(
