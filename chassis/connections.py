@@ -25,8 +25,13 @@ class Connections:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        for connection in self._kept:
-            await self._pool.release(connection)
+        self._most = 0  # what is still under way comes back to the pool, which waits for it
+        try:
+            while self._kept:
+                await self._pool.release(self._kept.pop())
+        except BaseException:
+            self._pool.terminate()
+            raise
         await self._pool.__aexit__(*error)
 
     async def take(self) -> Connection:
@@ -46,7 +51,7 @@ class Connections:
         self._given += 1
         # The pool renews those that served long, so each one comes by there now and then.
         back = self._waiting or len(self._kept) >= self._most or not self._given % 1000
-        if back or not well or not _lives(connection):
+        if back or not well:
             await self._pool.release(connection)
         else:
             self._kept.append(connection)

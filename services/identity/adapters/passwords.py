@@ -61,7 +61,10 @@ class Passwords:
 
 
 def _encoded(password: str, salt: bytes) -> str:
-    key = argon2id.kdf(KEY_BYTES, _bytes(password), salt, opslimit=PASSES, memlimit=KIBIBYTES * 1024)
+    try:
+        key = argon2id.kdf(KEY_BYTES, _bytes(password), salt, opslimit=PASSES, memlimit=KIBIBYTES * 1024)
+    except CryptoError as error:  # there is no memory for it
+        raise PasswordChecksBusy(retry_after=timedelta(seconds=1)) from error
     parts = (base64.b64encode(part).rstrip(b"=").decode() for part in (salt, key))
     return f"$argon2id$v=19$m={KIBIBYTES},t={PASSES},p=1${'$'.join(parts)}"
 

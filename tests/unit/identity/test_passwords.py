@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
+import nacl.exceptions
 import pytest
 from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import VerifyMismatchError
+from nacl.pwhash import argon2id
 
-from services.identity.adapters.passwords import Passwords
+from services.identity.adapters.passwords import NICE, Passwords
+from services.identity.domain.refusals import PasswordChecksBusy
 
 ANOTHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 SALT = b"0123456789abcdef"
@@ -22,6 +27,25 @@ def passwords() -> Passwords:
 @pytest.mark.parametrize("password", WORDS)
 async def test_another_library_makes_the_same_hash(passwords: Passwords, password: str) -> None:
     assert await passwords.hash(password, SALT) == ANOTHER.hash(password, salt=SALT)
+
+
+async def test_nobodys_hash_is_nobodys(passwords: Passwords) -> None:
+    assert [await passwords.matches(None, password) for password in WORDS] == [False] * len(WORDS)
+
+
+async def test_threads_stand_back_behind_the_loop_and_the_loop_does_not(passwords: Passwords) -> None:
+    assert await passwords._run(lambda: os.nice(0)) == os.nice(0) + NICE
+
+
+async def test_without_memory_people_are_asked_to_come_again(
+    passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object, **__: object) -> None:
+        raise nacl.exceptions.RuntimeError("Unexpected error in key derivation")
+
+    monkeypatch.setattr(argon2id, "kdf", none_left)
+    with pytest.raises(PasswordChecksBusy):
+        await passwords.hash("correct horse battery", SALT)
 
 
 @pytest.mark.parametrize("password", WORDS)
