@@ -11,7 +11,7 @@ from deploy.local.infra import Infra
 from deploy.local.settings import LauncherSettings
 from tests.outcomes import RESULTS, Outcomes
 from tests.personal import overheard
-from tests.running import platform, servers
+from tests.running import READY_SECONDS, platform, servers
 
 __all__ = ["infra", "platform"]
 
@@ -37,6 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = str(item.path.parent.relative_to(item.config.rootpath))
         item.add_marker(pytest.mark.xdist_group("platform" if folder in PLATFORMS else folder))
+        if folder in PLATFORMS and item.get_closest_marker("timeout") is None:
+            # Whoever comes first waits until the platform is up, as long as that may take, and then begins.
+            item.add_marker(pytest.mark.timeout(2 * READY_SECONDS))
 
 
 @pytest.fixture(scope="session", autouse=True)
