@@ -44,6 +44,16 @@ async def locked(world: World, table: str) -> AsyncIterator[None]:
         await connection.close()
 
 
+async def waiting(world: World) -> int:
+    """How many wait for a lock."""
+    waits = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return len(await world.sql(f"SELECT 1 {waits}"))
+
+
+async def nobody_waits(world: World) -> bool:
+    return not await waiting(world)
+
+
 @pytest.mark.promise("9-asneeded", "2a-input-media")
 async def test_an_upload_that_nobody_completes_is_gone_within_the_hour(
     ada: Person, world: World, photo: bytes
@@ -103,8 +113,9 @@ async def test_bytes_written_and_never_committed_are_removed_and_the_upload_can_
     async with locked(world, "assets"):
         completing = asyncio.create_task(ada.complete(upload.name))
         (left,) = await eventually(lambda: world.keys(LIBRARY, ada) - before)
+        await eventually(lambda: waiting(world))
         completing.cancel()
-        await asyncio.sleep(0.1)
+        await eventually(lambda: nobody_waits(world))  # the service has heard that nobody asks any more
     asset = await ada.complete(upload.name)
     assert await world.key_of(asset.name) != left
     await eventually(lambda: left not in world.keys(LIBRARY, ada))
@@ -223,7 +234,7 @@ async def test_a_process_killed_between_write_and_commit_loses_nothing(
         stored = await brought(world, header, content, (running, address))
         assert (await world.store(header, content)).name == stored.name
         running.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(running.wait, 10) == 0
+        assert await asyncio.to_thread(running.wait, 30) == 0
     assert await world.key_of(stored.name) != left
     await sweeper(world, timedelta(minutes=2)).sweep_library()
     assert left in world.keys(LIBRARY, ada)

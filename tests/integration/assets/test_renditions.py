@@ -336,7 +336,7 @@ async def test_the_service_itself_draws_in_the_background(
         async def there() -> bool:
             return not (await ada.get(asset.name)).renditions_pending
 
-        await eventually(there, timeout=20)
+        await eventually(there, timeout=40)
     assert list(urls(await ada.get(asset.name))) == KINDS
     assert not artists()
 

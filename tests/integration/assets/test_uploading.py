@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from chassis.errors import Refusal
+from chassis.rpc import wrap
 from services.assets.domain.uploads import Upload
 from tests.integration.assets.world import LIBRARY, QUARANTINE, Person, World, digest
 from tests.support import eventually
@@ -223,7 +224,10 @@ async def test_another_persons_upload_is_not_there(ada: Person, bob: Person, pho
         assert malformed.value.reason == "UPLOAD_NOT_FOUND"
 
 
-async def test_a_request_that_is_ahead_of_the_event_waits_for_it(world: World, photo: bytes) -> None:
+async def test_a_request_that_is_ahead_of_the_event_waits_for_it(
+    world: World, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wrap, "SUBJECT_WAIT", 15.0)
     person = Person(world)
     opening = asyncio.create_task(person.open(photo))
     await asyncio.sleep(0.3)  # the request is in the service and waits
