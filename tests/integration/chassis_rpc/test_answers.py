@@ -20,6 +20,7 @@ from chassis.errors import NotFound, SubjectUnknown, Unavailable
 from chassis.rpc import Call, refusal_from, wrap
 from chassis.rpc.client import open_channel
 from chassis.rpc.server import MAX_MESSAGE
+from tests.support import eventually
 
 from .conftest import ANN, ASSET, Served, status_of
 
@@ -157,11 +158,15 @@ async def test_the_deadline_of_the_caller_is_the_handlers(served: Served) -> Non
         seen.append(call.time_remaining())
         return a.Asset()
 
+    async def given(most: float, **more: float) -> bool:
+        """Whether the handler has what the caller has, but for the moment that the way takes."""
+        await served.get(**more)
+        assert seen[-1] <= most
+        return seen[-1] > most - 1
+
     served.assets.get = get
-    await served.get(timeout=3)
-    await served.get()
-    assert 2 < seen[0] <= 3
-    assert 4 < seen[1] <= 5, "a call that names no deadline gets five seconds"
+    await eventually(lambda: given(3, timeout=3))
+    await eventually(lambda: given(5))  # a call that names no deadline gets five seconds
 
 
 async def test_a_call_that_takes_too_long_is_cancelled(served: Served) -> None:
@@ -175,8 +180,8 @@ async def test_a_call_that_takes_too_long_is_cancelled(served: Served) -> None:
         return a.Asset()
 
     served.assets.get = get
-    assert await status_of(served.get(timeout=0.2)) == grpc.StatusCode.DEADLINE_EXCEEDED
-    await asyncio.wait_for(cancelled.wait(), 5)
+    assert await status_of(served.get(timeout=2)) == grpc.StatusCode.DEADLINE_EXCEEDED
+    await asyncio.wait_for(cancelled.wait(), 20)
 
 
 async def test_the_server_ends_a_call_without_a_deadline(

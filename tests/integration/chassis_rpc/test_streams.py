@@ -77,7 +77,7 @@ async def test_a_client_that_goes_away_ends_the_handler_at_once(served: Served) 
         stream = GenerationServiceStub(channel).WatchGeneration(WATCH, metadata=served.tokens.metadata(ANN))
         await stream.read()
         stream.cancel()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 20)
 
 
 async def test_each_part_of_an_incoming_stream_is_checked(served: Served) -> None:
@@ -131,7 +131,7 @@ async def test_a_drain_ends_what_does_not_finish(served: Served) -> None:
         await begun.wait()
         await drained.server.drain(grace=0.1)
         assert await call in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-        await asyncio.wait_for(cancelled.wait(), 5)
+        await asyncio.wait_for(cancelled.wait(), 20)
 
 
 async def test_a_port_that_is_taken_is_said(served: Served) -> None:

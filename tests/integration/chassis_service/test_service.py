@@ -213,7 +213,7 @@ async def test_a_worker_that_fails_is_started_again_and_a_job_runs(
         service.every(Job("test", timedelta(seconds=30), job))
         async with running(service):
             await eventually(lambda: len(starts) == 2)
-            await asyncio.wait_for(ran.wait(), 5)
+            await asyncio.wait_for(ran.wait(), 20)
         assert ended.is_set()
     assert "a worker failed and is started again" in caplog.text
 
@@ -233,7 +233,7 @@ async def test_a_signal_drains_and_the_call_in_hand_is_answered(placed: Any, inf
             os.kill(os.getpid(), signal.SIGTERM)
             handler.slow.set()
             assert (await call).available == 7
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, 30)
 
 
 async def test_a_start_that_fails_leaves_nothing_open(settings: ServiceSettings, tmp_path: Path) -> None:

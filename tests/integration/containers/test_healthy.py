@@ -14,7 +14,7 @@ from chassis.rpc.wrap import Surroundings
 from deploy.local.certs import Certificates
 from deploy.local.state import StateFolder
 from tests.integration.containers.compose import ROOT
-from tests.support import FakeClock, Tokens
+from tests.support import FakeClock, Tokens, eventually
 
 
 @pytest.fixture
@@ -37,6 +37,10 @@ async def _asked(address: str, tls_dir: Path) -> int:
     return await asyncio.wait_for(process.wait(), 20)
 
 
+async def _healthy(address: str, tls_dir: Path) -> bool:
+    return await _asked(address, tls_dir) == 0
+
+
 async def test_a_service_is_healthy_while_it_serves_and_not_when_it_drains(
     certificates: Certificates,
 ) -> None:
@@ -44,7 +48,7 @@ async def test_a_service_is_healthy_while_it_serves_and_not_when_it_drains(
     server = _server(ours)
     address = await server.start("127.0.0.1:0")
     try:
-        assert await _asked(address, ours) == 0
+        await eventually(lambda: _healthy(address, ours))  # it has two seconds to answer
         await server.health.enter_graceful_shutdown()
         assert await _asked(address, ours) == 1
     finally:

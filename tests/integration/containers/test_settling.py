@@ -137,10 +137,10 @@ async def test_the_gateway_can_be_asked_and_closes_before_it_ends(
         async def healthy() -> bool:
             return await _does(ask, ports) == 0
 
-        await eventually(healthy, timeout=15, every=0.1)
+        await eventually(healthy, timeout=30, every=0.1)
         assert await _does(drain, ports) == 0
 
         async def closed() -> bool:
             return not await healthy()
 
-        await eventually(closed, timeout=5, every=0.1)
+        await eventually(closed, every=0.1)

@@ -112,7 +112,7 @@ async def gateway(
         pid=process.pid,
     )
     try:
-        await eventually(lambda: _ready(made, services[0], process), timeout=15)
+        await eventually(lambda: _ready(made, services[0], process), timeout=30)
         yield made
     finally:
         process.terminate()

@@ -136,7 +136,7 @@ async def test_events_arrive_when_they_are_sent(
         assert [await lines.readline() for _ in range(4)][-1] == b": heartbeat\n"
         (call,) = upstream.reached
         assert (call.all_of("last-event-id"), call.deadline) == (["7"], None)
-    await asyncio.wait_for(upstream.stream_ended.wait(), 5)
+    await asyncio.wait_for(upstream.stream_ended.wait(), 20)
 
 
 @pytest.mark.promise("2b-log-purpose", "2b-log")

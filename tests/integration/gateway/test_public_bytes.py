@@ -49,7 +49,7 @@ async def door(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
         envoy = await asyncio.create_subprocess_exec(*command(config), stdout=log, stderr=log, env={})
     url = f"http://127.0.0.1:{port}"
     try:
-        await eventually(lambda: _up(url), timeout=15)
+        await eventually(lambda: _up(url), timeout=30)
         yield url
     finally:
         envoy.terminate()

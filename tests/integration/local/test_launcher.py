@@ -122,6 +122,7 @@ async def test_what_the_endpoints_name_is_there(running: Path) -> None:
                 assert answer.status == 401
 
 
+@pytest.mark.timeout(150)
 async def test_down_stops_everything_and_the_state_survives(tmp_path: Path) -> None:
     async with _up(tmp_path) as launcher:
         connection = await asyncpg.connect(_endpoints(tmp_path)["postgres"])
@@ -130,7 +131,7 @@ async def test_down_stops_everything_and_the_state_survives(tmp_path: Path) -> N
         started = family(set(written_down(tmp_path).values()))
         answer = await asyncio.to_thread(_run, tmp_path, "down")
         assert answer.returncode == 0, answer.stderr
-        assert launcher.wait(1) == 0
+        assert await asyncio.to_thread(launcher.wait, 20) == 0
         assert not alive(started)
         assert not (tmp_path / "endpoints.json").exists()
         assert (await asyncio.to_thread(_run, tmp_path, "down")).returncode == 0
@@ -140,6 +141,7 @@ async def test_down_stops_everything_and_the_state_survives(tmp_path: Path) -> N
         await connection.close()
 
 
+@pytest.mark.timeout(150)
 async def test_a_launcher_that_is_killed_leaves_nothing_and_its_successor_finds_the_state(
     tmp_path: Path,
 ) -> None:
@@ -165,7 +167,7 @@ async def test_a_process_that_falls_is_started_again(running: Path, name: str) -
 
     before = pid()
     os.kill(before, signal.SIGKILL)
-    await eventually(lambda: pid() != before and start_ticks(pid()) is not None, timeout=10)
+    await eventually(lambda: pid() != before and start_ticks(pid()) is not None, timeout=30)
     if name == "postgres":
         await eventually(lambda: _connects(_endpoints(running)["postgres"]), timeout=20)
 
@@ -182,7 +184,7 @@ async def test_a_stream_that_nats_lost_is_made_again_when_it_starts(running: Pat
         except (nats.errors.Error, nats.js.errors.Error):
             return False
 
-    await eventually(is_there, timeout=20)
+    await eventually(is_there, timeout=40)
     await bus.close()
 
 

@@ -91,7 +91,7 @@ async def test_rounds_run_and_what_they_find_is_told(tmp_path: Path) -> None:
     rounds = Rounds(StateFolder(tmp_path), said.append, (sys.executable, "-c", WRITES), scrub=1, canary=0)
     rounds.begin()
     try:
-        await eventually(lambda: said, timeout=15)
+        await eventually(lambda: said, timeout=40)
     finally:
         await rounds.end()
     log = tmp_path / "logs" / "scrub.log"
@@ -104,6 +104,6 @@ async def test_a_round_that_is_under_way_ends_with_the_launcher(tmp_path: Path) 
     rounds = Rounds(StateFolder(tmp_path), print, (sys.executable, "-c", STAYS), scrub=1)
     rounds.begin()
     log = tmp_path / "logs" / "scrub.log"
-    await eventually(lambda: log.exists() and log.read_text() == "here\n", timeout=15)
+    await eventually(lambda: log.exists() and log.read_text() == "here\n", timeout=40)
     await rounds.end()
     assert log.stat().st_mode & 0o077 == 0

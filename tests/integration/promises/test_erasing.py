@@ -204,7 +204,7 @@ async def test_what_cannot_be_reached_is_asked_again_until_it_is_gone(
             clock.forward(timedelta(seconds=1))
             return announced(sql, it.account)
 
-        await eventually(later, timeout=10)
+        await eventually(later)
     assert (await eraser.standing(it.account)).progress == promises_pb2.FINISHED
     assert shelf.things == {}
 
