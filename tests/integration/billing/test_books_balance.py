@@ -61,7 +61,11 @@ class Model:
 
 
 @pytest.mark.promise("3-transactions")
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(steps=st.lists(STEPS, min_size=1, max_size=25))
 async def test_the_books_balance_after_every_step(
     steps: list[tuple[str, int, int]], billing: Neighbours, new_person: People, ledger: Ledger, sql: Sql

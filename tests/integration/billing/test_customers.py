@@ -256,9 +256,9 @@ async def test_erased_while_a_customer_is_being_made_at_any_moment_leaves_nobody
 async def killed_while_making(till: Till, database: str, account: UUID) -> AsyncIterator[list[str]]:
     """A process of billing died when Stripe had made the customer and not yet said so."""
     book = await till.book(account)
-    await till.bank.fault({"kind": "delay", "seconds": 3, "match": making(book)})
+    await till.bank.fault({"kind": "delay", "seconds": 6, "match": making(book)})
     async with killed_once("make", database, till.bank.url, account, uuid4()):
-        left: Any = await eventually(lambda: till.bank.customers(book), timeout=15)
+        left: Any = await eventually(lambda: till.bank.customers(book), timeout=40)
     await till.bank.fault()
     yield left
 
@@ -276,7 +276,7 @@ async def test_a_process_killed_while_it_waits_leaves_what_the_next_one_takes_up
             except StripeUnavailable:
                 return None
 
-        assert await eventually(again, timeout=15) == left[0]
+        assert await eventually(again) == left[0]
         assert await states(till, await till.book(account)) == ["ADOPTED"]
 
 
@@ -292,7 +292,7 @@ async def test_what_nobody_takes_up_is_closed(till: Till, till_database: str) ->
             await till.payments.sweep()
             return await states(till, book) == ["CLOSED"]
 
-        await eventually(closed, timeout=15)
+        await eventually(closed)
         assert await till.bank.customers(book) == []
 
 
@@ -310,7 +310,7 @@ async def test_what_a_killed_process_left_goes_with_its_person(till: Till, till_
                 return False
             return True
 
-        await eventually(erased, timeout=15)
+        await eventually(erased)
         assert await till.bank.customers(book) == []
 
 

@@ -10,6 +10,7 @@ from crafiq.promises.v1 import promises_pb2
 from crafiq.promises.v1.promises_pb2_grpc import DataHolderStub
 from pydantic import SecretStr
 
+from services.billing import jobs
 from services.billing.adapters.stripe import stripe_at
 from services.billing.jobs import Payments
 from services.billing.repository import Customers
@@ -20,13 +21,14 @@ from tests.support import eventually
 
 @pytest.mark.promise("9-cancel-sub", "9-delete-now", "11-erase")
 async def test_told_twice_it_cancels_and_deletes_once_and_finds_nothing_afterwards(
-    billing: Neighbours, bank: Bank, person: UUID
+    billing: Neighbours, bank: Bank, person: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(jobs, "LOOKING_SECONDS", 15.0)
     async with stripe_at(bank.url, SecretStr(KEY)) as stripe:
         customer = await Payments(Customers(billing.service.db), stripe).customer_for(person)
     subscriptions = [await bank.subscribe(customer) for _ in range(2)]
     privacy = DataHolderStub(await billing.channel("privacy"))
-    plan = await privacy.Preview(promises_pb2.PreviewRequest(account=f"accounts/{person}"), timeout=5)
+    plan = await privacy.Preview(promises_pb2.PreviewRequest(account=f"accounts/{person}"), timeout=20)
     erased_now = next(each for each in plan.buckets if each.fate == promises_pb2.ERASED_NOW)
     assert {each.category: each.count for each in erased_now.counts}["PAYMENT"] == 2 + 1 + 2
 
@@ -39,7 +41,7 @@ async def test_told_twice_it_cancels_and_deletes_once_and_finds_nothing_afterwar
 
     async def finished() -> promises_pb2.Findings | None:
         asked = promises_pb2.VerifyRequest(account=f"accounts/{person}", erasure=f"erasures/{erasure}")
-        found = await privacy.Verify(asked, timeout=5)
+        found = await privacy.Verify(asked, timeout=20)
         return found if found.standing.progress == promises_pb2.FINISHED else None
 
     found = await eventually(finished)

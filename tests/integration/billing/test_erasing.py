@@ -127,7 +127,9 @@ async def test_who_is_at_work_for_them_at_that_moment_leaves_nothing(
 ) -> None:
     """Holds are placed, given back and captured while the wallet goes; then the last words come."""
     chance, ends = random.Random(20261127), Counter[str]()
-    for _ in range(5):
+    for number in range(20):
+        if number >= 5 and min(ends["done"], ends["refused"]) > 3:
+            break
         person, jobs = await new_person(), [uuid4() for _ in range(12)]
         book = await book_of(sql, person)
         for job in jobs[:4]:

@@ -10,6 +10,7 @@ from crafiq.billing.v1 import billing_pb2
 from crafiq.billing.v1.billing_pb2_grpc import BillingServiceStub
 
 from chassis.db import Database
+from chassis.rpc import wrap
 from services.billing.consumers import Consumers
 from services.billing.domain import Balance, Gift
 from services.billing.repository import Ledger
@@ -88,8 +89,9 @@ async def test_an_erased_persons_credits_are_nobodys_and_stay_in_the_books(
 
 
 async def test_a_person_ahead_of_the_news_waits_for_it(
-    person_calls: BillingServiceStub, billing: Neighbours
+    person_calls: BillingServiceStub, billing: Neighbours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(wrap, "SUBJECT_WAIT", 8.0)
     account = uuid4()
     asked = person_calls.GetBalance(
         billing_pb2.GetBalanceRequest(), metadata=billing.signed_in(account), timeout=10

@@ -267,7 +267,9 @@ async def test_webhooks_and_erasures_at_any_moment_leave_nothing_of_anybody(
         left.append((account, customer, subscription, book))
 
     left: list[tuple[UUID, str, str, UUID]] = []
-    for _ in range(4):
+    for number in range(12):
+        if number >= 4 and min(races.ends["somebody"], races.ends["somebody who left"]) > 10:
+            break
         await asyncio.gather(*(race() for _ in range(5)))
     await till.payments.sweep()  # who looked before all was gone has it looked at once more
     assert await names(sql, *(str(account) for account, *_ in left)) == FENCED
@@ -303,7 +305,10 @@ async def test_a_webhook_that_comes_in_while_its_person_leaves_is_answered_and_l
         gone.append((person, customer, subscription))
 
     gone: list[tuple[UUID, str, str]] = []
-    await asyncio.gather(*(race() for _ in range(6)))
+    for _ in range(5):
+        await asyncio.gather(*(race() for _ in range(6)))
+        if min(races.ends["somebody"], races.ends["somebody who left"]) > 1:
+            break
     assert min(races.ends["somebody"], races.ends["somebody who left"]) > 1, races.ends  # the race was one
     for person, customer, subscription in gone:
         await tell(person_calls, about_subscription(customer, subscription))
