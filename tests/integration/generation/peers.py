@@ -76,7 +76,7 @@ class Assets(assets_pb2_grpc.AssetsServiceServicer):
 
     `broken`: Inputs whose bytes are not those that it speaks of. `full`: Outputs with this index are refused.
     `gates`: nothing is said about these Inputs, or about what is stored for these accounts, before their
-    gate is open.
+    gate is open; `open <asset>` is the gate of who wants its bytes.
     """
 
     url: str = ""
@@ -128,6 +128,8 @@ class Assets(assets_pb2_grpc.AssetsServiceServicer):
     ) -> assets_pb2.OpenInputResponse:
         await self._called("OpenInput", context)
         await asyncio.sleep(self.slow)
+        if (gate := self.gates.get(f"open {request.asset}")) is not None:
+            await gate.wait()
         content = self.inputs.get((request.account, request.asset))
         if content is None:
             await refuse(context, AssetNotFound(asset=request.asset))

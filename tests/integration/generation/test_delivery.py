@@ -60,7 +60,7 @@ async def test_storage_that_stays_away_ends_the_job_and_nothing_is_charged(gener
     assets = generation.peers.assets
     async with (
         answering(answer(GOOD)) as (url, asked),
-        generation.serving(openai_url=url, storing=0.5),
+        generation.serving(openai_url=url, storing=2.0),
         generation.person() as person,
     ):
         assets.down["StoreOutput"] = 1000

@@ -17,7 +17,8 @@ from services.generation.repository import Changes, Jobs
 from tests.integration.generation.world import ENDS, Person, World
 from tests.support import eventually
 
-SLOW_VENDOR = 0.8
+# Seconds in which a test does what it does while the vendor is at it, on a machine that may stand still.
+SLOW_VENDOR, SLOWER_VENDOR = 3.0, 6.0
 
 
 async def cancel(person: Person, name: str) -> generation_pb2.Generation:
@@ -35,7 +36,8 @@ async def delete(person: Person, name: str) -> generation_pb2.GenerationReceipt:
 async def wait_in_line(person: Person, count: int = 1) -> list[generation_pb2.Generation]:
     """Orders that no worker takes: as many as one person may have under way are, at a slow vendor."""
     prompt = f"a slow drum {uuid4()}"
-    await person.world.openai.fault({"kind": "delay", "seconds": SLOW_VENDOR, "match": prompt, "times": None})
+    fault = {"kind": "delay", "seconds": SLOWER_VENDOR, "match": prompt, "times": None}
+    await person.world.openai.fault(fault)
     busy = [await person.order(prompt) for _ in range(4)]
 
     async def running() -> bool:

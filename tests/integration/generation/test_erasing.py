@@ -59,7 +59,7 @@ async def test_a_job_at_a_vendor_ends_with_its_person_and_its_copy_is_accounted_
         rows = await generation.sql("SELECT heard, unwanted FROM vendor_copies WHERE erasure = $1", erasure)
         return [tuple(row) for row in rows] == [(True, True)]
 
-    await eventually(answered, timeout=10)  # what the vendor then says is heard, and goes nowhere
+    await eventually(answered, timeout=20)  # what the vendor then says is heard, and goes nowhere
     assert generation.peers.assets.of(order.name) == []
     assert await remains(person) == {}
     assert len(await generation.openai.requests(prompt)) == 1
@@ -90,7 +90,8 @@ async def test_a_vendor_that_lets_us_has_no_copy_when_its_person_is_gone(
     theirs, anothers = await references(person), await references(other)
     found = await leave(person)
     assert (list(found.found), list(found.left), list(found.vendor_copies)) == ([], [], [])
-    assert (sorted(forgiving.purged), len(theirs)) == (theirs, 2)
+    # The service goes round by itself too, and asks for what earlier tests left.
+    assert (sorted(forgiving.of(theirs)), len(theirs)) == (theirs, 2)
     assert await references(other) == anothers
     assert await remains(person) == {}
 
@@ -118,11 +119,11 @@ async def test_a_vendor_that_is_away_is_asked_again_and_the_erasure_waits_for_it
         assert found.standing.progress == promises_pb2.ROWS_GONE
         assert [copy.count for copy in found.vendor_copies] == [1]
         assert await remains(person) == {"erasures": 1}
-        assert forgiving.purged == [second]
+        assert forgiving.of([first, second]) == [second]
         forgiving.away.clear()
         found = await erased(channel, person.id, erasure)
     assert (list(found.left), list(found.vendor_copies)) == ([], [])
-    assert forgiving.purged == [second, first]
+    assert forgiving.of([first, second]) == [second, first]
     assert await remains(person) == {}
 
 
@@ -134,7 +135,9 @@ async def test_who_is_at_work_for_them_at_that_moment_leaves_nothing(
     """Orders, cancellations and deletions meet the erasure; workers deliver, vendors answer."""
     chance, ends = random.Random(20261127), Counter[str]()
     theirs = await other.order(f"a patient lute {uuid4()}")
-    for _ in range(4):
+    for turn in range(12):
+        if turn >= 4 and min(ends["done"], ends["refused"]) > 3:
+            break  # else a machine that stood still let all be done before, or nobody
         async with generation.person() as leaving:
             done = [await leaving.order(f"a quick lute {uuid4()}") for _ in range(3)]
             at_work: list[Awaitable[Any]] = [

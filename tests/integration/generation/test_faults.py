@@ -14,7 +14,7 @@ from tests.unit.generation.test_pictures import picture
 
 # Fault at the vendor -> why the job fails, how the record ends, how often the vendor is asked.
 FAULTS = [
-    ({"kind": "delay", "seconds": 3}, "OUTCOME_UNKNOWN", "UNKNOWN", 1),
+    ({"kind": "delay", "seconds": 30}, "OUTCOME_UNKNOWN", "UNKNOWN", 1),
     ({"kind": "accepted_answer_lost"}, "OUTCOME_UNKNOWN", "UNKNOWN", 1),
     ({"kind": "500"}, "OUTCOME_UNKNOWN", "UNKNOWN", 1),
     ({"kind": "503"}, "OUTCOME_UNKNOWN", "UNKNOWN", 1),

@@ -62,6 +62,10 @@ class Forgiving:
         self.purged.append(reference)
         return True
 
+    def of(self, references: list[str]) -> list[str]:
+        """Those of them that it has removed, in order."""
+        return [each for each in self.purged if each in references]
+
 
 def copies(service: Service, vendor: Any, card: VendorCard) -> VendorCopies:
     return VendorCopies(Copies(service.db), {"openai": Route("openai", vendor, card, sandbox=True)})
@@ -198,16 +202,13 @@ async def test_an_input_that_is_deleted_while_a_worker_has_it_in_hand_does_not_l
     generation: World, person: Person
 ) -> None:
     photo, assets = a_photo(person), generation.peers.assets
-    assets.slow = 1.0
-    try:
+    async with closed_gate(generation, f"open {photo}"):
         opened = assets.calls["OpenInput"]
         order = await person.order(prompt := f"in copper {uuid4()}", input_assets=[photo])
         await eventually(lambda: assets.calls["OpenInput"] > opened)
         await gone(person, photo)
         assert (await person.get(order.name)).state == generation_pb2.RUNNING
-        done = await person.ended(order.name)
-    finally:
-        assets.slow = 0.0
+    done = await person.ended(order.name)
     assert (done.failure_reason, done.inputs_deleted) == ("INPUT_UNAVAILABLE", 1)
     assert await person.egress(order.name) == []
     assert await generation.openai.requests(prompt) == []
@@ -235,7 +236,7 @@ async def test_an_output_that_is_deleted_before_its_job_names_it_is_delivered_an
 ) -> None:
     async with closed_gate(generation, person.account):
         order = await person.order(f"a brass bell {uuid4()}", count=2)
-        [first] = await eventually(lambda: generation.peers.assets.of(order.name), timeout=10)
+        [first] = await eventually(lambda: generation.peers.assets.of(order.name), timeout=20)
         await gone(person, first.name, order.name)
     done = await person.ended(order.name)
     _, second = generation.peers.assets.of(order.name)

@@ -23,6 +23,7 @@ from tests.support import eventually
 from tests.unit.generation.test_pictures import picture
 
 ROOT = Path(__file__).resolve().parents[3]
+pytestmark = pytest.mark.timeout(180)  # each process is a Python of its own
 
 
 class Process:
@@ -67,12 +68,12 @@ class Process:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "services.generation", cwd=ROOT, env=environment, stderr=log, stdout=log
             )
-        await eventually(lambda: "serves on" in self.log.read_text(), timeout=30)
+        await eventually(lambda: "serves on" in self.log.read_text(), timeout=60)
 
     async def end(self, how: signal.Signals) -> None:
         if self.process.returncode is None:
             self.process.send_signal(how)
-        await asyncio.wait_for(self.process.wait(), 15)
+        await asyncio.wait_for(self.process.wait(), 40)
 
 
 @asynccontextmanager
@@ -103,7 +104,7 @@ async def test_a_worker_killed_while_the_vendor_works_leads_to_one_end_and_no_se
         await first.end(signal.SIGKILL)
     async with started(generation, tmp_path), generation.person() as next_life:
         next_life.become(person)
-        done = await next_life.ended(order.name, timeout=25)
+        done = await next_life.ended(order.name, timeout=40)
         assert (done.state, done.failure_reason) == (generation_pb2.FAILED, "OUTCOME_UNKNOWN")
         assert done.charged_credits == 0
         await generation.heard(person, "GenerationCreated", "GenerationFailed")
@@ -121,14 +122,14 @@ async def test_a_worker_killed_before_anything_left_is_followed_by_another(
     prompt = f"in copper {uuid4()}"
     async with started(generation, tmp_path) as first, generation.person() as person:
         photo = generation.peers.assets.add(person.account, picture(size=(256, 256)), "image/png")
-        generation.peers.assets.slow = 3.0
+        generation.peers.assets.slow, opened = 3.0, generation.peers.assets.calls["OpenInput"]
         order = await person.order(prompt, input_assets=[photo])
-        await eventually(lambda: generation.peers.assets.calls["OpenInput"], timeout=20)
+        await eventually(lambda: generation.peers.assets.calls["OpenInput"] > opened, timeout=20)
         await first.end(signal.SIGKILL)
     generation.peers.assets.slow = 0.0
     async with started(generation, tmp_path), generation.person() as next_life:
         next_life.become(person)
-        assert (await next_life.ended(order.name, timeout=25)).state == generation_pb2.SUCCEEDED
+        assert (await next_life.ended(order.name, timeout=40)).state == generation_pb2.SUCCEEDED
         assert len(await next_life.egress(order.name)) == 1
     assert len(await generation.openai.requests(prompt)) == 1
 
@@ -193,6 +194,8 @@ async def test_two_processes_share_the_work_and_a_stream_shows_what_the_other_on
         generation.person() as person,
     ):
         prompts = [f"number {n} {uuid4()}" for n in range(6)]
+        # So slow that one of them can't have done it all before the other has looked.
+        await generation.openai.fault({"kind": "delay", "seconds": 1, "match": "number ", "times": None})
         orders = [await person.order(prompt) for prompt in prompts]
         streams = await asyncio.gather(*(person.watch(order.name) for order in orders))
         for events in streams:

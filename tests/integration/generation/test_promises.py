@@ -52,7 +52,7 @@ async def test_an_account_that_identity_announced_may_order(generation: World, s
     async with generation.person() as person:
         await generation.sql("DELETE FROM subjects WHERE account = $1", person.id)
         await generation.publish("identity", verified(person.id))
+        heard = "SELECT 1 FROM inbox WHERE key = $1"
+        assert len(await eventually(lambda: generation.sql(heard, f"verified:{person.id}"))) == 1
         order = await person.order(f"a brass key {uuid4()}")
         assert (await person.ended(order.name)).name == order.name
-        rows = await generation.sql("SELECT 1 FROM inbox WHERE key = $1", f"verified:{person.id}")
-        assert await eventually(lambda: len(rows) == 1)

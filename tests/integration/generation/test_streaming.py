@@ -50,7 +50,7 @@ async def test_a_quiet_stream_says_the_latest_state_again(
     generation: World, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "HEARTBEAT_SECONDS", 0.2)
-    name = await slow(generation, person, 1.0)
+    name = await slow(generation, person, 3.0)
     messages = await read(person, name)
     assert [message.etag for message in messages].count('"2"') >= 3
     assert len({message.SerializeToString() for message in messages if message.etag == '"2"'}) == 1
@@ -58,8 +58,8 @@ async def test_a_quiet_stream_says_the_latest_state_again(
 
 @pytest.mark.promise("3-authenticate")
 async def test_a_stream_ends_with_the_token_and_says_what_to_do(generation: World, person: Person) -> None:
-    name = await slow(generation, person, 1.4)
-    token = generation.peers.tokens.access(person.id, person.session, lives=timedelta(seconds=1))
+    name = await slow(generation, person, 7.0)
+    token = generation.peers.tokens.access(person.id, person.session, lives=timedelta(seconds=4))
     person.metadata = (("authorization", f"Bearer {token}"),)
     with pytest.raises(Refusal) as refused:
         await read(person, name)

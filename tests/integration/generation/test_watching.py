@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from statistics import median
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -72,6 +73,14 @@ async def test_a_last_event_id_that_is_none_is_refused(person: Person, last: str
 
 
 async def test_a_state_arrives_at_once_and_not_with_the_next_poll(generation: World, person: Person) -> None:
+    late = [await _lag(generation, person) for _ in range(5)]
+    # The poll for other processes is 0.25 s; in this process a commit wakes the stream. That most come sooner
+    # than half of a poll is no luck, and one may meet a machine that stands still.
+    assert median(late) < 0.12, late
+
+
+async def _lag(generation: World, person: Person) -> float:
+    """Seconds from the commit of a generation's end to its arrival."""
     name = await slow(generation, person, 0.3)
     began = monotonic()
     arrived = [monotonic() - began async for _ in person.watching(name)]
@@ -79,8 +88,7 @@ async def test_a_state_arrives_at_once_and_not_with_the_next_poll(generation: Wo
         "SELECT create_time FROM transitions WHERE generation = $1 ORDER BY seq", _id(name)
     )
     committed = [(row["create_time"] - rows[0]["create_time"]).total_seconds() for row in rows]
-    # The poll for other processes is 0.25 s; in this process a commit wakes the stream.
-    assert arrived[-1] - committed[-1] < 0.2
+    return arrived[-1] - committed[-1]
 
 
 def _id(name: str) -> str:
@@ -88,7 +96,7 @@ def _id(name: str) -> str:
 
 
 async def test_what_another_process_commits_is_seen_as_well(generation: World, person: Person) -> None:
-    name = await slow(generation, person, 1.0)
+    name = await slow(generation, person, 3.0)
     stream = aiter(person.watching(name))
     assert b"QUEUED" in (await anext(stream)).data
     await eventually(lambda: _state(generation, name, "SUBMITTING"))
@@ -112,7 +120,7 @@ async def test_a_quiet_stream_has_a_heartbeat(
     generation: World, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "HEARTBEAT_SECONDS", 0.2)
-    name = await slow(generation, person, 1.0)
+    name = await slow(generation, person, 3.0)
     parts = [body.data async for body in person.watching(name)]
     assert parts.count(b": hb\n\n") >= 2
     assert {body for body in parts if body.startswith(b":")} == {b": hb\n\n"}
@@ -127,8 +135,8 @@ async def test_the_content_type_is_that_of_server_sent_events(person: Person) ->
 
 @pytest.mark.promise("3-authenticate")
 async def test_a_stream_ends_when_the_token_does(generation: World, person: Person) -> None:
-    name = await slow(generation, person, 1.4)
-    token = generation.peers.tokens.access(person.id, person.session, lives=timedelta(seconds=1))
+    name = await slow(generation, person, 7.0)
+    token = generation.peers.tokens.access(person.id, person.session, lives=timedelta(seconds=4))
     person.metadata = (("authorization", f"Bearer {token}"),)
     events = await person.watch(name)
     assert events[-1].event == "reauth"
@@ -144,7 +152,7 @@ async def test_a_stream_ends_when_the_token_does(generation: World, person: Pers
 async def test_a_stream_ends_within_seconds_of_a_revocation(
     generation: World, service: Service, person: Person, ended: str
 ) -> None:
-    name = await slow(generation, person, 6.0)
+    name = await slow(generation, person, 12.0)
     stream = aiter(person.watching(name))
     await anext(stream)
     began = monotonic()
@@ -159,7 +167,7 @@ async def test_a_stream_ends_within_seconds_of_a_revocation(
 
 
 async def test_one_person_may_watch_eight_at_a_time(generation: World, person: Person) -> None:
-    name = await slow(generation, person, 1.2)
+    name = await slow(generation, person, 4.0)
     streams = [person.watching(name) for _ in range(8)]
     for stream in streams:
         await stream.read()
@@ -182,7 +190,7 @@ async def _may_watch(person: Person, name: str) -> bool:
 
 
 async def test_a_stream_of_a_generation_that_goes_away_ends(generation: World, person: Person) -> None:
-    name = await slow(generation, person, 1.0)
+    name = await slow(generation, person, 3.0)
     stream = aiter(person.watching(name))
     await anext(stream)
     await generation.sql("DELETE FROM subjects WHERE account = $1", person.id)
@@ -194,7 +202,7 @@ async def test_a_stream_of_a_generation_that_goes_away_ends(generation: World, p
 async def test_a_stream_that_breaks_says_so_in_it(
     generation: World, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = await slow(generation, person, 0.6)
+    name = await slow(generation, person, 2.0)
     stream = aiter(person.watching(name))
     await anext(stream)
 

@@ -28,12 +28,13 @@ from services.generation.settings import Settings
 from tests.integration.generation.peers import Peers
 from tests.integration.generation.vendor import KEY, OpenAISandbox
 from tests.personal import used
-from tests.support import eventually, running
+from tests.support import eventually
 
 REQUEST_KEY = secrets.token_hex(32)
 ENDS = ("SUCCEEDED", "FAILED", "CANCELLED")
-# Quick enough that a test sees what takes a quarter of an hour in earnest.
-QUICK = {"openai_seconds": 1.5, "unknown": 1.0, "lease": 3.0, "retry": 0.1}
+# Quick enough that a test sees what takes a quarter of an hour in earnest; long enough that a machine that
+# stands still for seconds gives nobody up who is at work.
+QUICK = {"openai_seconds": 15.0, "unknown": 3.0, "lease": 12.0, "retry": 0.1}
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Person:
     async def call(self, rpc: str, request: Any) -> Any:
         """Call an RPC; raises the refusal."""
         try:
-            return await getattr(self.stub, rpc)(request, metadata=self.metadata, timeout=10)
+            return await getattr(self.stub, rpc)(request, metadata=self.metadata, timeout=20)
         except grpc.aio.AioRpcError as error:
             raise refusal_from(error) from None
 
@@ -96,7 +97,7 @@ class Person:
         )
         return found
 
-    async def ended(self, name: str, timeout: float = 10) -> generation_pb2.Generation:
+    async def ended(self, name: str, timeout: float = 30) -> generation_pb2.Generation:
         """The generation once it has ended."""
 
         async def over() -> generation_pb2.Generation | None:
@@ -114,7 +115,7 @@ class Person:
         """The open stream: `last` as the header, `field` as the field of that name."""
         metadata = (*self.metadata, ("last-event-id", last)) if last else self.metadata
         request = generation_pb2.WatchGenerationRequest(name=name, last_event_id=field)
-        return self.stub.WatchGeneration(request, metadata=metadata, timeout=30)
+        return self.stub.WatchGeneration(request, metadata=metadata, timeout=45)
 
     async def watch(self, name: str, *, last: str = "", field: str = "") -> list[Event]:
         """Every event until the stream ends; raises the refusal."""
@@ -162,7 +163,9 @@ class World:
                 Service("generation", settings, metadata=Row.metadata, jwks=jwks)
             )
             await stack.enter_async_context(compose(service, settings))
-            self.address = await stack.enter_async_context(running(service))
+            self.address = await service.start()
+            # Not in a hurry: what is in hand has the time to finish that it has in earnest.
+            stack.push_async_callback(service.drain)
             self.service = service
             yield service
 
@@ -210,13 +213,11 @@ class World:
         try:
             subject = f"crafiq.generation.v1.*.{account}"
             pull = await client.jetstream().pull_subscribe(subject, stream="GENERATION")
-            found = []
-            while True:
-                try:
-                    messages = await pull.fetch(10, timeout=0.1)
-                except TimeoutError:
-                    return found
+            there, found = (await pull.consumer_info()).num_pending or 0, []
+            while len(found) < there:
+                messages = await pull.fetch(there - len(found), timeout=10)
                 found += [(message.subject.split(".")[3], message.data) for message in messages]
+            return found
         finally:
             await client.close()
 
@@ -228,7 +229,7 @@ class World:
             assert [name for name, _ in found] == list(names)
             return found
 
-        return await eventually(there, timeout=8) or []
+        return await eventually(there, timeout=20) or []
 
 
 @asynccontextmanager
