@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from crafiq.promises.v1 import promises_pb2
 from crafiq.promises.v1.promises_pb2_grpc import DataHolderStub
 
 from chassis.db import Database, Isolation
-from tests.support import eventually
+from tests.support import FakeClock, eventually
 
 
 @pytest.fixture(params=["read_committed", "repeatable_read"])
@@ -33,13 +34,20 @@ def deleted(account: UUID, erasure: UUID) -> AccountDeleted:
     return event
 
 
-async def erased(channel: Any, account: UUID, erasure: UUID) -> promises_pb2.Findings:
-    """What a service finds once it is done and has said so; `channel` is privacy's."""
+async def erased(
+    channel: Any, account: UUID, erasure: UUID, clock: FakeClock | None = None
+) -> promises_pb2.Findings:
+    """What a service finds once it is done and has said so; `channel` is privacy's.
+
+    `clock`: the service's, if it stands still; time passes on it when something stood in the way.
+    """
     stub: Any = DataHolderStub(channel)
     request = promises_pb2.VerifyRequest(account=f"accounts/{account}", erasure=f"erasures/{erasure}")
 
     async def done() -> promises_pb2.Findings:
         found: promises_pb2.Findings = await stub.Verify(request, timeout=10)
+        if clock is not None and found.standing.tries:
+            clock.forward(timedelta(seconds=1))  # it is tried again a moment later
         assert (found.standing.progress, found.waiting) == (promises_pb2.FINISHED, 0), found
         return found
 

@@ -23,7 +23,7 @@ from tests.integration.billing.conftest import GRANT, People, Sql, verified
 from tests.integration.billing.test_holds import place, release
 from tests.integration.in_process import Neighbours
 from tests.integration.leaving import deleted, erased, isolation, later, naming
-from tests.support import eventually
+from tests.support import FakeClock, eventually
 
 __all__ = ["isolation"]
 promise = pytest.mark.promise("9-delete-now", "9-tax")
@@ -33,7 +33,9 @@ async def leave(billing: Neighbours, account: UUID) -> promises_pb2.Findings:
     """Delete the account, as billing hears of it; answers what is found there afterwards."""
     erasure = uuid4()
     await billing.announce("identity", deleted(account, erasure))
-    return await erased(await billing.channel("privacy"), account, erasure)
+    clock = billing.service.clock
+    assert isinstance(clock, FakeClock)
+    return await erased(await billing.channel("privacy"), account, erasure, clock)
 
 
 async def remains(sql: Sql, account: UUID) -> dict[str, int]:
