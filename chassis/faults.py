@@ -67,7 +67,7 @@ def translated(error: BaseException) -> Exception | None:
         return TextNotStorable()
     if isinstance(error, _CONTENDED):
         return Contended()
-    # asyncpg has no class of its own for a connection that it found closed or took back, or a pool that closes.
+    # asyncpg has no class of its own for a connection that it found closed or took back, or a closing pool.
     closed = isinstance(error, asyncpg.InterfaceError) and re.search("clos|released", str(error))
     return DatabaseUnavailable() if closed or isinstance(error, _UNAVAILABLE) else None
 

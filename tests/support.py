@@ -8,9 +8,10 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, TypeVar, cast
 from uuid import UUID, uuid4
 
@@ -27,6 +28,7 @@ from chassis.rpc.client import PeerChannel, open_channel
 from chassis.rpc.contract import messages
 from chassis.rpc.tokens import mint
 from chassis.service import Service
+from deploy.local.ports import LOWEST
 from tests.personal import used
 
 T = TypeVar("T")
@@ -49,6 +51,25 @@ async def eventually(
         if time.monotonic() > until:
             raise fault or AssertionError(f"still not true after {timeout} s: {check}")
         await asyncio.sleep(every)
+
+
+@asynccontextmanager
+async def standing_still(every: float = 0.05) -> AsyncIterator[Callable[[], float]]:
+    """For how many seconds this process got no turn since then: no bound is meant for that."""
+    lost = 0.0
+
+    async def watch() -> None:
+        nonlocal lost
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(every)
+            lost += max(0.0, time.monotonic() - before - 2 * every)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield lambda: lost
+    finally:
+        watching.cancel()
 
 
 class FakeClock(Clock):
@@ -96,11 +117,21 @@ class Tokens:
         return json.dumps(KeySet([self.key]).as_dict(private=False)).encode()
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, below those that the kernel and deploy/local/ports.py give to others."""
+    ports: list[int] = []
+    for port in SystemRandom().sample(range(10_000, LOWEST), 200):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise AssertionError("No free ports")
+
+
 def free_port() -> int:
-    """A port on loopback that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One of them."""
+    return free_ports(1)[0]
 
 
 def signing_key(folder: Path, kid: str) -> Path:

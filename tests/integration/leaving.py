@@ -51,7 +51,7 @@ async def erased(
         assert (found.standing.progress, found.waiting) == (promises_pb2.FINISHED, 0), found
         return found
 
-    return await eventually(done, timeout=15)
+    return await eventually(done, timeout=30)
 
 
 async def naming(sql: Callable[..., Awaitable[Sequence[Any]]], account: UUID) -> Counter[str]:

@@ -7,10 +7,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from random import SystemRandom
 
 import aiohttp
 import openai
@@ -18,7 +17,7 @@ import pytest
 import stripe
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from deploy.local.ports import LOWEST
+from tests.support import free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 API_KEY = "sk-sandbox-0123456789"
@@ -69,18 +68,6 @@ class SmtpSandbox:
     async def switch_on(self, *faults: dict[str, object]) -> None:
         async with self.http.put(f"{self.inbox}/faults", json=list(faults)) as answer:
             assert answer.status == 200, await answer.text()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, below those that the kernel and deploy/local/ports.py give to others."""
-    ports: list[int] = []
-    for port in SystemRandom().sample(range(10_000, LOWEST), 200):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            ports.append(port)
-        if len(ports) == count:
-            return ports
-    raise AssertionError("No free ports")
 
 
 @contextmanager

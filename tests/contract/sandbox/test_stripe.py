@@ -13,7 +13,8 @@ import pytest
 import stripe
 
 from sandbox.stripe import objects, parameters
-from tests.contract.sandbox.conftest import free_ports, stripe_process, stripe_sdk
+from tests.contract.sandbox.conftest import stripe_process, stripe_sdk
+from tests.support import free_ports
 
 if TYPE_CHECKING:
     from .conftest import StripeSandbox

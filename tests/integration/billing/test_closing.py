@@ -321,6 +321,7 @@ async def test_a_plan_counts_the_customer_and_what_is_subscribed(
 async def test_a_plan_does_not_wait_for_stripe(till: Till, kind: str) -> None:
     account, _, _ = await till.payer(3)
     await till.bank.fault({"kind": kind, "match": "GET /v1/subscriptions", "seconds": 30})
+    assert jobs.LOOKING_SECONDS < 2, "whoever asks for all previews waits two seconds"
     async with asyncio.timeout(6):
         assert await planned(till, account) == 1 + 1 + 1, "the customer is known here"
 

@@ -28,7 +28,7 @@ from services.generation.settings import Settings
 from tests.integration.generation.peers import Peers
 from tests.integration.generation.vendor import KEY, OpenAISandbox
 from tests.personal import used
-from tests.support import eventually
+from tests.support import eventually, running
 
 REQUEST_KEY = secrets.token_hex(32)
 ENDS = ("SUCCEEDED", "FAILED", "CANCELLED")
@@ -163,9 +163,7 @@ class World:
                 Service("generation", settings, metadata=Row.metadata, jwks=jwks)
             )
             await stack.enter_async_context(compose(service, settings))
-            self.address = await service.start()
-            # Not in a hurry: what is in hand has the time to finish that it has in earnest.
-            stack.push_async_callback(service.drain)
+            self.address = await stack.enter_async_context(running(service))
             self.service = service
             yield service
 

@@ -26,7 +26,7 @@ from services.identity.adapters.signing import SigningKeys
 from tests.integration.identity.conftest import settings_for
 from tests.integration.identity.people import PATIENCE, People, Person, refusal
 from tests.integration.in_process import Unhurried
-from tests.support import FakeClock, calling, eventually, running
+from tests.support import FakeClock, calling, eventually, running, standing_still
 
 EVERYWHERE = 5.0  # seconds: what is promised
 
@@ -133,12 +133,13 @@ async def test_a_session_that_ends_is_dead_elsewhere_within_five_seconds(
     for _ in range(3):
         person = await known(people, elsewhere)
         other = await people.sign_in(person)
-        ended = await sign_out(people, person)
-        await eventually(lambda person=person: elsewhere.refuses(person), timeout=PATIENCE)
-        took.append(time.monotonic() - ended)
+        async with standing_still() as lost:
+            ended = await sign_out(people, person)
+            await eventually(lambda person=person: elsewhere.refuses(person), timeout=PATIENCE)
+            took.append(time.monotonic() - ended - lost())
         assert await elsewhere.balance(other), "another session of the same person lives on"
     print(f"dead elsewhere after {', '.join(f'{1000 * each:.0f} ms' for each in took)}")
-    assert median(took) < EVERYWHERE, "one of them may meet a machine that stands still"
+    assert max(took) < EVERYWHERE
 
 
 @pytest.mark.promise("9-delete-now", "3-authenticate")
@@ -154,15 +155,17 @@ async def test_every_session_of_a_deleted_account_is_dead_elsewhere_within_a_sec
         other = await people.sign_in(person)
         account = (await people.account_of(person)).name
         deleted = AccountDeleted(account=account, erasure=f"erasures/{uuid4()}")
-        await bus.jetstream().publish(events.subject_of(deleted), deleted.SerializeToString())
-        told = time.monotonic()
-        await eventually(lambda person=person: elsewhere.refuses(person), timeout=PATIENCE)
-        took.append(time.monotonic() - told)
+        async with standing_still() as lost:
+            await bus.jetstream().publish(events.subject_of(deleted), deleted.SerializeToString())
+            told = time.monotonic()
+            await eventually(lambda person=person: elsewhere.refuses(person), timeout=PATIENCE)
+            took.append(time.monotonic() - told - lost())
         assert await elsewhere.refuses(other)
         assert await elsewhere.balance(stranger)
     await bus.close()
     print(f"dead elsewhere after {', '.join(f'{1000 * each:.0f} ms' for each in took)}")
-    assert median(took) < 1, "one of them may meet a machine that stands still"
+    assert max(took) < EVERYWHERE
+    assert median(took) < 1, "the machine has other things to do as well"
 
 
 @pytest.mark.promise("3-authenticate")

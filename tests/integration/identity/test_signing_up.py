@@ -82,13 +82,13 @@ async def test_known_and_unknown_addresses_take_the_same_time(people: People) ->
         await people.stub.SignUp(people.wish(email))
         return time.monotonic() - begin
 
-    known, unknown = [], []
-    for turn in range(64):
-        if turn >= 8 and abs(median(known) - median(unknown)) < 0.015:
-            break  # else what other programs did meanwhile goes on to be averaged out
-        known.append(await seconds(owner.email))
-        unknown.append(await seconds(new_address()))
-    assert abs(median(known) - median(unknown)) < 0.015, (known, unknown)
+    async def apart(turns: int) -> float:
+        pairs = [(await seconds(owner.email), await seconds(new_address())) for _ in range(turns)]
+        known, unknown = (median(each) for each in zip(*pairs, strict=True))
+        return abs(known - unknown)
+
+    # What other programs did during the few, the many average out.
+    assert await apart(8) < 0.015 or await apart(32) < 0.015
 
 
 @pytest.mark.promise("2a-account")

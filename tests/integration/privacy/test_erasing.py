@@ -20,7 +20,7 @@ from tests.integration.in_process import Neighbours
 from tests.integration.leaving import deleted, erased, isolation, later, naming
 from tests.integration.privacy.conftest import Sql, verified
 from tests.integration.privacy.test_consents import MAIL, TRAINING, Person, somebody
-from tests.support import eventually
+from tests.support import FakeClock, eventually
 
 __all__ = ["isolation"]
 promise = pytest.mark.promise("9-delete-now", "11-erase")
@@ -32,7 +32,9 @@ async def leave(privacy: Neighbours, account: UUID) -> None:
     """Delete the account, as privacy hears of it."""
     erasure = uuid4()
     await privacy.announce("identity", deleted(account, erasure))
-    found = await erased(await privacy.channel("privacy"), account, erasure)
+    clock = privacy.service.clock
+    assert isinstance(clock, FakeClock)
+    found = await erased(await privacy.channel("privacy"), account, erasure, clock)
     assert (list(found.found), list(found.left)) == ([], [])
 
 
