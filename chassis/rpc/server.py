@@ -45,9 +45,9 @@ class RpcServer:
         contract.verify(descriptor, handler)
         wrapped = {method.name: Wrapped(method, handler, self._around) for method in descriptor.methods}
         handlers = {name: each.method_handler() for name, each in wrapped.items()}
+        # Not registered one by one as well, as generated code does: grpc.aio is 15 us slower a call then.
         generic = grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
         self._server.add_generic_rpc_handlers((generic,))
-        self._server.add_registered_method_handlers(descriptor.full_name, handlers)
         self._names.append(descriptor.full_name)
 
     async def start(self, listen: str) -> str:

@@ -77,7 +77,7 @@ class Revocations:
 
     def ended(self, caller: Caller) -> bool:
         """Whether the caller's session or account has ended."""
-        return caller.session in self._until or caller.account in self._until
+        return bool(self._until) and (caller.session in self._until or caller.account in self._until)
 
 
 class AccessTokens:

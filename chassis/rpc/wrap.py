@@ -19,7 +19,6 @@ import grpc.aio
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.rpc import code_pb2
-from opentelemetry.trace import Span
 from prometheus_client import Counter, Histogram
 
 from chassis import telemetry
@@ -114,7 +113,7 @@ class Wrapped:
             return
         await self._abort(fault, call, span, context)
 
-    def _begin(self, context: Context) -> tuple[Call, Span | None]:
+    def _begin(self, context: Context) -> tuple[Call, telemetry.Span | None]:
         pairs: Any = context.invocation_metadata() or ()
         metadata: dict[str, str] = dict(pairs)
         span = telemetry.begin(self.name, metadata.get("traceparent", ""))
@@ -161,14 +160,16 @@ class Wrapped:
             else:
                 return response
 
-    def _end(self, call: Call, span: Span | None, fault: str = "") -> None:
+    def _end(self, call: Call, span: telemetry.Span | None, fault: str = "") -> None:
         self._observe(time.monotonic() - call.started)
         if fault:
             FAILURES.labels(self.name, fault).inc()
         if span is not None:
             telemetry.finish(span, fault)
 
-    async def _abort(self, error: Exception, call: Call, span: Span | None, context: Context) -> Never:
+    async def _abort(
+        self, error: Exception, call: Call, span: telemetry.Span | None, context: Context
+    ) -> Never:
         refusal = statuses.refusal_of(error)
         if refusal is not None:
             status = statuses.status_of(refusal, self._around.domain)

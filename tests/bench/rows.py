@@ -44,16 +44,23 @@ class Row:
 
 
 async def compare(
-    name: str, goal: float, ours: Measure, bare: Measure, *, load: str, unit: str = "1/s"
+    name: str,
+    goal: float,
+    ours: Measure,
+    bare: Measure,
+    *,
+    load: str,
+    unit: str = "1/s",
+    seconds: float = BUDGET_SECONDS,
 ) -> Row:
-    """Two rates, taken in turns for `BUDGET_SECONDS`, each round beginning with the other one.
+    """Two rates, taken in turns for so many seconds, each round beginning with the other one.
 
     The figures are medians; the ratio is the median of each round's ratio, because what else the
     machine does falls on both sides of one round.
     """
     await ours(), await bare()  # connections, prepared statements and caches are warm after this
     rounds: list[tuple[float, float]] = []
-    until = time.monotonic() + BUDGET_SECONDS
+    until = time.monotonic() + seconds
     while len(rounds) < FEWEST_ROUNDS or time.monotonic() < until:
         if len(rounds) % 2:
             rounds.append((await ours(), await bare()))
