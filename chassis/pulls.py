@@ -67,6 +67,9 @@ class Pull:
     async def take(self, most: int) -> list[Msg]:
         """What has arrived, in order; waits for the first. Outlives the stream's absence and the bus's."""
         while not self._waiting:
+            # wait_for, by which nats-py asks, forgets a cancellation that comes together with the answer.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError
             lost = time.monotonic() > self._until or self._bus.stats["reconnects"] != self._connection
             if self._open <= 0 or lost:
                 try:

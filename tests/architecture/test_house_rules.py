@@ -20,7 +20,7 @@ FUNCTION_LINES = 30
 MAIN_LINES = 80
 # Lines of code: without blanks, comments and docstrings (docs/adr/0009-what-the-budgets-count.md).
 PACKAGE_LINES = {
-    "chassis": 2380,  # what they are for, and what left: the record
+    "chassis": 2390,  # what they are for, and what left: the record
     "promises": 1500,
 }
 NO_CODE = {

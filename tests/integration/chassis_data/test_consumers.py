@@ -22,6 +22,7 @@ from chassis.consumers import TRIES, Consumers, Subscription
 from chassis.db import Database, Statement, Transaction
 from chassis.deadletters import dead_letters, replay
 from chassis.errors import NotFound, Unavailable
+from chassis.pulls import Pull
 from chassis.relay import Relay
 from tests.integration.chassis_data.conftest import Bus
 from tests.integration.chassis_data.test_statements import a_note
@@ -383,3 +384,18 @@ def test_an_event_has_one_handler(db: Database, bus: Client) -> None:
     twice = [Subscription("identity", SessionRevoked, counting)] * 2
     with pytest.raises(TypeError, match="one handler"):
         Consumers("library", db, bus, twice)
+
+
+async def test_a_consumer_ends_whenever_it_is_told_to(db: Database, bus: Client) -> None:
+    await bus.jetstream().delete_stream("IDENTITY")  # it asks for it again and again
+    for turns in range(60):
+        async with Pull(
+            bus, db, "identity", "library", {f"{SessionRevoked.DESCRIPTOR.full_name}.*": True}
+        ) as pull:
+            taking = asyncio.create_task(pull.take(1))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await asyncio.sleep(max(0, turns - 30) / 5000)
+            taking.cancel()
+            await asyncio.wait([taking], timeout=20)
+            assert taking.cancelled()
