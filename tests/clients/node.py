@@ -71,8 +71,13 @@ def installed() -> Node:
         for name in ("package.json", "package-lock.json", ".npmrc"):
             shutil.copyfile(HERE / name, fresh / name)
         _install(fresh)
-        # Renamed when whole: an install that was stopped is not found here.
-        fresh.rename(folder)
+        try:
+            # Renamed when whole: an install that was stopped is not found here.
+            fresh.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+            shutil.rmtree(fresh)  # somebody else was at it, and faster
     return Node(folder)
 
 
