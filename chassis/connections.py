@@ -1,4 +1,4 @@
-"""Connections at hand: what asyncpg's pool adds to a short statement is a third of the statement."""
+"""Connections at hand: asyncpg's pool takes as long as the shortest statement that it lends one for."""
 
 from __future__ import annotations
 

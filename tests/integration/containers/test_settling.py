@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import socket
 import stat
 import subprocess
 from collections.abc import AsyncIterator
@@ -21,7 +20,7 @@ from deploy.containers.place import METRICS, PORTS
 from deploy.local import binaries
 from deploy.local.infra import SERVICES
 from tests.integration.containers.compose import ROOT, Json
-from tests.support import eventually
+from tests.support import eventually, free_ports
 
 
 def _contents(root: Path) -> dict[str, bytes]:
@@ -89,18 +88,10 @@ def test_the_bus_takes_its_configuration(state: Path) -> None:
     assert (told["listen"], told["http"]) == (f"0.0.0.0:{PORTS['nats']}", "127.0.0.1:8222")
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @asynccontextmanager
 async def _envoy(state: Path, tmp_path: Path) -> AsyncIterator[dict[int, int]]:
     """The gateway on this configuration, but on free ports of loopback; yields which stands for which."""
-    ports = dict(zip((PORTS["gateway"], METRICS, ADMIN), _free_ports(3), strict=True))
+    ports = dict(zip((PORTS["gateway"], METRICS, ADMIN), free_ports(3), strict=True))
     config = (state / "gateway" / "envoy.json").read_text().replace('"0.0.0.0"', '"127.0.0.1"')
     for port, free in ports.items():
         config = config.replace(f'"port_value": {port}\n', f'"port_value": {free}\n')
