@@ -67,6 +67,7 @@ class Outcome:
             "rowsRestamped": sum(each.restamped for each in done),
             "publicWorksBlended": self.blended,
             "deletedObjectBytes": self.objects.deleted,
+            "orphanObjectBytes": self.objects.orphans.size,
             "deletedObjectBytesLeft": self.objects.left,
             "messages": self.streams.messages,
             "oldestMessage": self.streams.oldest.isoformat() if self.streams.oldest else None,
@@ -92,6 +93,8 @@ class Outcome:
             yield (f"tables of {service}", f"{each.looked_at}", outcome)
         yield ("public works", f"{self.blended}", "written anew, in random order")
         removed = f"{self.objects.deleted - self.objects.left:,} bytes of deleted objects removed"
+        if self.objects.orphans.size:
+            removed += f", {self.objects.orphans.size:,} of them left behind when storage was killed"
         yield ("object volumes", f"{self.objects.volumes}", removed)
         oldest = f"{self.streams.oldest:%Y-%m-%d %H:%M} UTC" if self.streams.oldest else "none"
         yield ("messages on the bus", f"{self.streams.messages}", f"names only; the oldest {oldest}")

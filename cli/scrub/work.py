@@ -19,6 +19,7 @@ from chassis.rpc import refusal_from
 from cli.local import Local, NotUpError
 from cli.progress import Progress, Step
 from cli.scrub.memory import Memory
+from cli.scrub.orphans import OrphansNotFoundOut
 from cli.scrub.outcome import Outcome, Streams
 from cli.scrub.rewriting import Rewritten, forget_wal, rewrite
 from cli.scrub.storage import ObjectStore
@@ -33,7 +34,8 @@ AGAIN = 4
 PATIENCE = 60  # seconds a service has for an answer
 COPYING = 1800  # seconds that assets has to copy what was published today
 FAULTS = (
-    NotUpError, asyncpg.PostgresError, asyncpg.InterfaceError, aiohttp.ClientError, TimeoutError, OSError,
+    NotUpError, OrphansNotFoundOut, asyncpg.PostgresError, asyncpg.InterfaceError, aiohttp.ClientError,
+    TimeoutError, OSError,
 )  # fmt: skip
 
 
@@ -119,6 +121,8 @@ class Scrub:
                     step.found(f"{done.deleted - done.left:,} bytes in {done.volumes} volumes")
                     if done.left:
                         self._outcome.unfinished.append(f"{done.left} bytes of deleted objects are left")
+                    if left := done.orphans.left:
+                        self._outcome.unfinished.append(f"{left} pieces that no object has are left")
 
     async def _wal(self) -> None:
         told = self._told("the WAL was not cut off")

@@ -15,10 +15,12 @@ from time import monotonic
 
 import aiohttp
 
+from cli.api import Json
 from tests.chaos.audit import lost, mentions
 from tests.chaos.plan import Kind, Round, rounds
 from tests.chaos.rounds import Ground
 from tests.running import Running, started
+from tests.scrubbing import scrub
 
 ROUNDS, CUTS = 18, 2
 SECONDS = 15.0  # for one answer
@@ -63,13 +65,15 @@ async def _play(running: Running, plan: list[Round]) -> None:
                 print(f"  {told}, {monotonic() - said:.1f} s in all", flush=True)
             assert await lost(ground.anybody(), ground.dead, name_of="") == []
             assert mentions(running.state, *ground.marks) == []
+            code, scrubbed = await scrub(ground.running, ground.marks)
+            assert code == 0, scrubbed
         finally:
             if ground.running is not running:
                 ground.running.stop()
-    _sum_up(ground, monotonic() - began)
+    _sum_up(ground, scrubbed, monotonic() - began)
 
 
-def _sum_up(ground: Ground, seconds: float) -> None:
+def _sum_up(ground: Ground, scrubbed: Json, seconds: float) -> None:
     kills, others = Counter[str](), Counter[str]()
     for (kind, part), number in ground.injector.done.items():
         if kind is Kind.KILL:
@@ -79,6 +83,8 @@ def _sum_up(ground: Ground, seconds: float) -> None:
     print(f"\n{kills.total()} processes killed: {', '.join(f'{p} {n}' for p, n in kills.most_common())};")
     print(f"{others[Kind.STOP]} stopped, {others[Kind.FREEZE]} frozen for a while.")
     print(f"{len(ground.marks)} people left; their {len(ground.dead)} public works are there, as nobody's.")
+    orphans = scrubbed["orphanObjectBytes"]
+    print(f"A scrub found nothing of them; killed storage had forgotten {orphans:,} bytes that it took.")
     print(f"Everything is as it has to be, after {seconds:.0f} s.")
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,30 +11,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from cli.api import Api, ApiRefused, Json
+from cli.api import Api, ApiRefused
 from cli.receipts import verified
 from tests.e2e.conftest import Join
 from tests.e2e.test_deletion import leave, receipt
 from tests.personal import used
-from tests.running import ROOT, Running
+from tests.running import Running
+from tests.scrubbing import scrub
 from tests.support import eventually
 
 pytestmark = pytest.mark.timeout(180)
-
-
-async def scrub(platform: Running, values: list[str]) -> tuple[int, Json]:
-    """Scrub it as an operator does, and look for these values as well."""
-    ran = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "cli", "scrub", "--json", "--witness-file", "-"],
-        cwd=ROOT,
-        env={**os.environ, "CRAFIQ_STATE": str(platform.state), "PYTHONPATH": f"{ROOT / 'gen'}:{ROOT}"},
-        input="\n".join(values).encode(),
-        capture_output=True,
-        check=False,
-    )
-    assert ran.stdout, ran.stderr.decode()
-    return ran.returncode, dict(json.loads(ran.stdout))
 
 
 @pytest.mark.promise("9-delete-now", "9-delete-preview", "11-erase")
