@@ -3,7 +3,8 @@
 #   docker build --target service --build-arg NAME=billing --tag crafiq/billing .
 #
 # `service`: identity, assets, generation, billing, privacy. `sandbox`: the outside world, for development.
-# `setup`: what happens once (deploy/containers). docker-compose.yml builds all of them.
+# `setup`: what happens once (deploy/containers). `scrub`: what happens once a day (docs/adr/0015).
+# docker-compose.yml builds all of them.
 ARG PYTHON=python:3.11.16-slim-bookworm
 
 # Others' packages: exactly what the lock names, by its hashes, compiled once and not at every start.
@@ -45,6 +46,15 @@ COPY sandbox/ /app/sandbox/
 RUN python -m compileall -q /app
 USER 10001:10001
 CMD ["python", "-m", "sandbox.openai"]
+
+FROM base AS scrub
+COPY gen/ /app/gen/
+COPY chassis/ /app/chassis/
+COPY cli/ /app/cli/
+COPY deploy/ /app/deploy/
+RUN python -m compileall -q /app
+USER 10001:10001
+CMD ["python", "-m", "cli.scrub", "daily"]
 
 FROM base AS setup
 COPY gen/ /app/gen/

@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 INSTALLED := $(VENV)/.installed
-LOCKS := identity assets generation billing privacy setup sandbox local dev
+LOCKS := identity assets generation billing privacy setup scrub sandbox local dev
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.11
 # Two side by side, each with servers of its own; a folder's tests stay together and in their order.
 PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder

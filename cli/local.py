@@ -6,9 +6,10 @@ import json
 import logging
 import re
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
@@ -25,11 +26,26 @@ from deploy.local.certs import Certificates, client
 from deploy.local.state import StateFolder
 
 SECONDS = 5.0  # to connect
+LISTENERS = {name: f"s3.{name}" for name in ("master", "master.grpc", "filer", "filer.grpc", "volume")}
+"""Those of SeaweedFS that its operator needs, and as what their ports are held."""
 NO_POSTGRES = "PostgreSQL does not answer: `make status` shows what runs."
 
 
 class NotUpError(Exception):
     """The platform, or the part of it that is needed, does not run; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The doors of SeaweedFS that only its operator may use.
+
+    `at` is host and port by listener (`master`, `master.grpc`); `started` when the server did, as time.time()
+    has it, and 0 where that is not known.
+    """
+
+    state: StateFolder
+    at: Mapping[str, str]
+    started: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +99,7 @@ class Local:
     async def bus(self) -> AsyncIterator[Client]:
         """The bus. Raises NotUpError if the server does not answer."""
         logging.getLogger("asyncio").setLevel(logging.ERROR)  # nats-py's TLS ends with an idle warning
-        context = self.tls("nats")
+        context = self.tls("operator")
         try:
             client = await nats.connect(
                 self.endpoints["nats"], tls=context, allow_reconnect=False, connect_timeout=int(SECONDS)
@@ -97,18 +113,37 @@ class Local:
 
     def tls(self, process: str) -> ssl.SSLContext:
         """What a TLS client needs that has the certificate of a process."""
-        return client(Certificates(self.state).folder(process))
+        return client(self.tls_dir(process))
+
+    def tls_dir(self, process: str) -> Path:
+        """Certificate and key of a process."""
+        return Certificates(self.state).folder(process)
 
     @asynccontextmanager
     async def channel(self, service: str) -> AsyncIterator[grpc.aio.Channel]:
         """A service's own door, opened with the operator's certificate. Raises NotUpError."""
+        async with open_channel(self.reached(service), self.tls_dir("operator"), service) as channel:
+            yield channel
+
+    def reached(self, service: str) -> str:
+        """Host and port of a service's own door. Raises NotUpError."""
         running = json.loads(self.state.processes.read_text(encoding="utf-8"))
         port = next((each["port"] for each in running if each["name"] == service), None)
         if port is None:
             raise NotUpError(f"{service} does not run: `make status` shows what does.")
-        tls = Certificates(self.state).folder("operator")
-        async with open_channel(f"127.0.0.1:{port}", tls, service) as channel:
-            yield channel
+        return f"127.0.0.1:{port}"
+
+    def storage(self) -> Storage:
+        """Where the operator speaks to SeaweedFS."""
+        return storage_of(self.state)
+
+
+def storage_of(state: StateFolder) -> Storage:
+    """The SeaweedFS that runs in a state folder."""
+    ports = json.loads(state.ports.read_text(encoding="utf-8"))
+    running = json.loads(state.processes.read_text(encoding="utf-8"))
+    at = {name: f"127.0.0.1:{ports[held]}" for name, held in LISTENERS.items()}
+    return Storage(state, at, next(each["started"] for each in running if each["name"] == "s3"))
 
 
 def print_table(rows: Sequence[tuple[str, ...]], left: int) -> None:

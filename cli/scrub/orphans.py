@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
+from cli.local import Storage
 from deploy.local import binaries
 from deploy.local.processes import environment
-from deploy.local.state import StateFolder
+from deploy.local.seaweed import OPERATOR
 
 UPLOAD = 3600.0
 """Seconds after which what no object has belongs to no upload that is under way."""
@@ -36,18 +37,20 @@ class Orphans:
 NONE = Orphans(0, 0)
 
 
-async def forget_orphans(state: StateFolder) -> Orphans:
+async def forget_orphans(storage: Storage) -> Orphans:
     """Delete from volumes what no object has; a vacuum takes its bytes.
 
     The filer hands deletions on a second later, until then it has them in its memory alone; an upload's bytes
     come before its name. Either leaves bytes behind if the server is killed, which no vacuum takes.
 
     Not touched is what an upload may have brought that is under way: bytes that are newer than the server's
-    start (no upload outlives it) and than an hour. Raises OrphansNotFoundOut, TimeoutError.
+    start (no upload outlives it), if that is known, and than an hour.
+
+    Raises OrphansNotFoundOut, TimeoutError.
     """
-    older = f"-cutoffTimeAgo={max(0.001, min(UPLOAD, time.time() - _started(state))):.3f}s"
+    older = f"-cutoffTimeAgo={max(0.001, min(UPLOAD, time.time() - storage.started)):.3f}s"
     check = f"volume.fsck -v {older}"
-    said = await _shell(state, "lock", check, f"{check} -reallyDeleteFromVolume", check, "unlock")
+    said = await _shell(storage, "lock", check, f"{check} -reallyDeleteFromVolume", check, "unlock")
     match BEGIN.split(said):
         case [_, before, _, after] if "error:" not in said and (total := TOTAL.search(before)):
             # What somebody deletes meanwhile is the filer's to hand on.
@@ -57,19 +60,13 @@ async def forget_orphans(state: StateFolder) -> Orphans:
             raise OrphansNotFoundOut(f"its check said: {said[-300:].strip() or 'nothing'}")
 
 
-def _started(state: StateFolder) -> float:
-    running = json.loads(state.processes.read_text(encoding="utf-8"))
-    return next(float(each["started"]) for each in running if each["name"] == "s3")
-
-
-async def _shell(state: StateFolder, *commands: str) -> str:
+async def _shell(storage: Storage, *commands: str) -> str:
     """What `weed shell` says to commands, errors as well."""
-    ports = json.loads(state.ports.read_text(encoding="utf-8"))
-    master, filer = (f"127.0.0.1:{ports[f's3.{at}']}.{ports[f's3.{at}.grpc']}" for at in ("master", "filer"))
-    with TemporaryDirectory(dir=state.root) as folder:  # it writes down the names of all objects meanwhile
+    master, filer = (_both(storage.at, name) for name in ("master", "filer"))
+    with TemporaryDirectory() as folder:  # it writes down the names of all objects meanwhile
         process = await asyncio.create_subprocess_exec(
             *(str(binaries.script("weed")), "shell", f"-master={master}", f"-filer={filer}"),
-            cwd=state.folder("secrets", "s3"),  # its certificate and keys are looked for here
+            cwd=storage.state.folder("secrets", "s3", OPERATOR),  # its certificate is looked for here
             env=environment(TMPDIR=folder),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -83,3 +80,8 @@ async def _shell(state: StateFolder, *commands: str) -> str:
                 process.kill()
                 await process.wait()
     return said.decode(errors="replace")
+
+
+def _both(at: Mapping[str, str], listener: str) -> str:
+    """As the shell wants it: host:port.port, the second for gRPC."""
+    return f"{at[listener]}.{at[f'{listener}.grpc'].rpartition(':')[2]}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from cli.local import print_table
 from cli.scrub.rewriting import Rewritten
 from cli.scrub.storage import Vacuumed
 from cli.search import Hit
@@ -112,3 +114,16 @@ class Outcome:
         if len(self.hits) > SHOWN:
             yield f"and {len(self.hits) - SHOWN} more places"
         yield from (f"NOT DONE {sentence}" for sentence in self.unfinished)
+
+
+def show(outcome: Outcome, *, as_json: bool) -> None:
+    """Print what came of it."""
+    if as_json:
+        print(json.dumps(outcome.as_json(), indent=1))
+        return
+    print()
+    print_table(list(outcome.as_table()), left=1)
+    print()
+    for line in outcome.details():
+        print(line)
+    print("Nothing of it is left." if outcome.clean else "This scrub proves nothing yet.")

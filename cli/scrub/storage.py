@@ -14,10 +14,10 @@ import aiohttp
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from cli.local import Storage
 from cli.scrub.orphans import NONE, Orphans, forget_orphans
 from deploy.local.certs import client
 from deploy.local.secret_files import SecretFiles
-from deploy.local.state import StateFolder
 
 LOG = "/topics/.system/log"
 """Where the filer logs names, types and digests of what came and went, once a minute, for good."""
@@ -41,16 +41,15 @@ class Vacuumed:
 
 
 class ObjectStore:
-    """The doors of a local SeaweedFS that only its operator may use."""
+    """SeaweedFS, as its operator has to do with it."""
 
-    def __init__(self, state: StateFolder, http: aiohttp.ClientSession) -> None:
-        ports = json.loads(state.ports.read_text(encoding="utf-8"))
+    def __init__(self, storage: Storage, http: aiohttp.ClientSession) -> None:
         # The volume server's own door has no lock, and tells what is no secret (ADR 0018).
         schemes = {"master": "https", "volume": "http", "filer": "https"}
-        self._url = {name: f"{scheme}://127.0.0.1:{ports[f's3.{name}']}" for name, scheme in schemes.items()}
-        self._tls = client(state.folder("tls", "s3"))
-        self._secrets = SecretFiles(state)
-        self._state, self._http = state, http
+        self._url = {name: f"{scheme}://{storage.at[name]}" for name, scheme in schemes.items()}
+        self._tls = client(storage.state.folder("tls", "s3"))
+        self._secrets = SecretFiles(storage.state)
+        self._storage, self._http = storage, http
 
     async def vacuum(self) -> Vacuumed:
         """Remove the filer's log and the bytes of whatever was deleted until now.
@@ -63,7 +62,7 @@ class ObjectStore:
         await self._forget_log()
         async with asyncio.timeout(SECONDS):
             await self._all_handed_on()
-        orphans = await forget_orphans(self._state)
+        orphans = await forget_orphans(self._storage)
         volumes = await self._volumes()
         done = Vacuumed(len(volumes), _deleted(volumes), orphans=orphans)
         for _ in range(ROUNDS):

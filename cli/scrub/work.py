@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -18,7 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from chassis.rpc import refusal_from
 from cli.local import Local, NotUpError
 from cli.progress import Progress, Step
-from cli.scrub.memory import Memory
+from cli.scrub.memory import Memory, alone
 from cli.scrub.orphans import OrphansNotFoundOut
 from cli.scrub.outcome import Outcome, Streams
 from cli.scrub.rewriting import Rewritten, forget_wal, rewrite
@@ -27,6 +28,7 @@ from cli.search import Hit, Needles, Sought
 from cli.search.files import Looked, look_through
 from cli.search.rows import look_at_rows
 from deploy.local.infra import SERVICES
+from deploy.local.state import StateFolder
 
 STEPS = 8
 AGAIN = 4
@@ -117,7 +119,7 @@ class Scrub:
             timeout = aiohttp.ClientTimeout(total=PATIENCE)
             async with aiohttp.ClientSession(timeout=timeout) as http:
                 with self._told("object storage was not vacuumed"):
-                    self._outcome.objects = done = await ObjectStore(self._local.state, http).vacuum()
+                    self._outcome.objects = done = await ObjectStore(self._local.storage(), http).vacuum()
                     step.found(f"{done.deleted - done.left:,} bytes in {done.volumes} volumes")
                     if done.left:
                         self._outcome.unfinished.append(f"{done.left} bytes of deleted objects are left")
@@ -196,6 +198,13 @@ class Scrub:
             self._outcome.unfinished.append(f"{what}: {refusal_from(error)}")
         except FAULTS as error:
             self._outcome.unfinished.append(f"{what}: {str(error) or type(error).__name__}")
+
+
+async def scrub(local: Local, remembers: StateFolder, own: list[Sought], *, as_json: bool) -> Outcome:
+    """Scrub a platform; `remembers` is where it is remembered for the next time. Raises UnderWay."""
+    progress = Progress(STEPS, sys.stderr if as_json else sys.stdout)
+    with alone(remembers):
+        return await Scrub(local, Memory.of(remembers), progress, own).run()
 
 
 async def tell_privacy(local: Local, done: Outcome) -> None:

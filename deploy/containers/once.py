@@ -39,7 +39,8 @@ def settle(root: Path = STATE) -> None:
     place.s3.configure()
     _gateway(place, told)
     place.tls_dir("prometheus")  # for whoever asks for metrics (deploy/observability)
-    for data in ("s3", "traces"):
+    place.tls_dir("operator")  # for who scrubs
+    for data in ("s3", "traces", "scrub"):
         place.state.folder(data)
     if os.geteuid() == 0:
         for path in _all_but_data(root):
@@ -64,7 +65,7 @@ def _gateway(place: Containers, told: Topology) -> None:
 
 def _all_but_data(root: Path) -> Iterator[Path]:
     """Everything here and the folders of data, but not what is in them."""
-    data = {root / "nats" / "data", *(root / name for name in ("s3", "traces", "peppers", "stripe"))}
+    data = {root / "nats" / "data", *(root / name for name in ("s3", "traces", "peppers", "stripe", "scrub"))}
     for folder, folders, files in os.walk(root):
         yield Path(folder)
         if Path(folder) in data:

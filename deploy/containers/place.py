@@ -19,6 +19,8 @@ PORTS = {
     "nats": 4222,
     "s3": 8333,
     "s3.master": 9333,
+    "s3.volume": 9340,
+    "s3.filer": 8888,  # weed's own, and for gRPC 10,000 more
     "openai": 8000,
     "stripe": 8001,
     "smtp": 1025,
@@ -59,12 +61,15 @@ class Containers:
         return f"{process}:{port}"
 
     def _database(self, role: str) -> tuple[str, str]:
-        """Each role shows the certificate that is made out to it (`pg_hba.conf`)."""
-        tls = self.tls_dir(role)
-        options = {
-            "sslmode": "verify-full",
-            "sslrootcert": tls / "ca.crt",
-            "sslcert": tls / "tls.crt",
-            "sslkey": tls / "tls.key",
-        }
-        return self.reached("postgres", POSTGRES), urlencode(options)
+        return database_at(self.tls_dir(role))
+
+
+def database_at(tls: Path) -> tuple[str, str]:
+    """What `Databases` asks of a role: it shows the certificate that is made out to it (`pg_hba.conf`)."""
+    options = {
+        "sslmode": "verify-full",
+        "sslrootcert": tls / "ca.crt",
+        "sslcert": tls / "tls.crt",
+        "sslkey": tls / "tls.key",
+    }
+    return f"postgres:{POSTGRES}", urlencode(options)

@@ -35,6 +35,8 @@ PORTS = [_held(name) for listener in LISTENERS for name in (listener, f"{listene
 """The names under which its ports are held."""
 MEMORY_LIMIT = "400MiB"
 IDENTITIES = "s3.json"
+OPERATOR = "operator"
+"""The folder beside the server's secrets in which its shell finds what it needs, and no more."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,9 @@ class Seaweed:
     def configure(self) -> Path:
         """Write what the server reads, secrets and all; answers the folder."""
         folder = self._secrets.folder("s3")
-        write_private(folder / "security.toml", self._security())
+        operators = "".join([*self._tokens(), *self._doors()])
+        write_private(folder / "security.toml", operators + self._own())
+        write_private(self._state.folder("secrets", "s3", OPERATOR) / "security.toml", operators)
         write_private(folder / IDENTITIES, json.dumps(self._identities(), indent=1))
         return folder
 
@@ -150,16 +154,19 @@ class Seaweed:
             "-volume.preStopSeconds=0",
         ]
 
-    def _security(self) -> str:
+    def _tokens(self) -> list[str]:
+        """With what its parts, and its operator, sign what they ask of one another."""
         sections = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
-        jwt = [
+        return [
             f'[{name}]\nkey = "{self._secrets.get("s3", name.replace(".", "_"), key)}"\n' for name in sections
         ]
-        own = [
-            f'[s3.sse]\nkek = "{self._secrets.get("s3", "encryption_key", key)}"\n',
-            f'[admin]\npassword = "{self._secrets.get("s3", "admin_password")}"\n',
-        ]
-        return "".join([*jwt, *own, *self._doors()])
+
+    def _own(self) -> str:
+        """What only the server needs: the key of all that it stores."""
+        return (
+            f'[s3.sse]\nkek = "{self._secrets.get("s3", "encryption_key", key)}"\n'
+            f'[admin]\npassword = "{self._secrets.get("s3", "admin_password")}"\n'
+        )
 
     def _doors(self) -> list[str]:
         """Its parts speak to one another, and its operator to them, with its own certificate alone.

@@ -8,14 +8,15 @@ names, user and capabilities that the compose file says, and nothing else. Its c
 hooks and graces are kept as Compose keeps them. What it can't have is the makers' images: servers are the
 programs of our lock; PostgreSQL is this machine's, because the one of the lock is built without TLS.
 
-When all is up one container says what it can do, the demo runs against the published ports, and everything is
-stopped. Says what happens, a line each.
+When all is up one container says what it can do, the demo runs against the published ports, what it left
+behind is scrubbed, and everything is stopped. Says what happens, a line each.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shlex
 import shutil
@@ -211,7 +212,7 @@ class Engine:
         if ".crafiq-containers" not in source:
             return self._folder / "volumes" / source
         path = self._state / source.partition(".crafiq-containers")[2].lstrip("/")
-        if source.startswith("./"):
+        if source.startswith("./") and not path.exists():
             path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -228,12 +229,16 @@ class Engine:
             "env", "-i", "-C", where, *pairs, *self._command(name),
         ]  # fmt: skip
 
-    def inside(self, name: str, command: list[str]) -> subprocess.CompletedProcess[str]:
+    def inside(
+        self, name: str, command: list[str], *, stdin: str = "", patience: float = 20
+    ) -> subprocess.CompletedProcess[str]:
         """Run something in a container, as `docker exec` and health checks do."""
         told = self._as_told(name)
         told = [*told[: len(told) - len(self._command(name))], *command]
         enter = ["nsenter", "-t", str(self._processes[name].pid), "-m", "-n", "-r", "-w"]
-        return subprocess.run([*enter, *told], capture_output=True, text=True, timeout=20, check=False)
+        return subprocess.run(
+            [*enter, *told], input=stdin, capture_output=True, text=True, timeout=patience, check=False
+        )
 
     # ------------------------------------------------------------ all of them
 
@@ -353,6 +358,8 @@ class HereOnly(aiohttp.abc.AbstractResolver):
         """Nothing to close."""
 
 
+PLANTED = "a value that somebody left behind"
+
 # What a process of ours finds that it may do.
 ASKED = """
 import json, os, pathlib
@@ -389,6 +396,23 @@ async def _tell(engine: Engine, out: Path) -> None:
     print("demo", flush=True)
 
 
+def _scrub(engine: Engine, volumes: Path) -> None:
+    """Twice, the first time with something in each volume that nothing removes."""
+    now = ["python", "-m", "cli.scrub", "scrub", "--json", "--witness-file", "-"]
+    left = [
+        volumes / name / "left-behind" for name in ("postgres", "nats", "s3", "traces", "stripe", "gateway")
+    ]
+    for file in left:
+        file.write_text(PLANTED)
+        file.chmod(0o644)
+    for _ in range(2):
+        ran = engine.inside("scrub", now, stdin=PLANTED, patience=120)
+        assert ran.stdout, ran.stderr
+        print(f"scrub {json.dumps(json.loads(ran.stdout))}", flush=True)
+        for file in left:
+            file.unlink(missing_ok=True)
+
+
 def main() -> None:
     """Bring it up, run the demo, take it down."""
     folder = Path(sys.argv[1])
@@ -398,6 +422,7 @@ def main() -> None:
         engine.up()
         print(engine.inside("billing", ["python", "-c", ASKED]).stdout.strip(), flush=True)
         asyncio.run(_tell(engine, folder / "demo"))
+        _scrub(engine, folder / "volumes")
     finally:
         engine.down()
 

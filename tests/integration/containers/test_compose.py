@@ -32,6 +32,8 @@ SERVERS = {"postgres", "nats", "s3"}
 ONCE = {"setup", "prepare"}
 OF_THE_IMAGE = {"PATH", "HOME", "LANG", "PYTHONPATH"}
 TOLD = [*SERVICES, *SANDBOX]
+DATA = ("gateway", "nats/data", "s3", "traces", "peppers", "stripe", "scrub")
+STORAGES_OPERATOR = ("operator", "jwt_filer_signing", "jwt_filer_signing_read", "jwt_signing_read")
 
 
 def test_the_file_is_what_the_compose_specification_allows(file: Json) -> None:
@@ -40,7 +42,7 @@ def test_the_file_is_what_the_compose_specification_allows(file: Json) -> None:
 
 
 def test_the_same_processes_run(processes: Json) -> None:
-    assert set(processes) - ONCE == {*SERVERS, *SANDBOX, *SERVICES, "gateway"}
+    assert set(processes) - ONCE == {*SERVERS, *SANDBOX, *SERVICES, "gateway", "scrub"}
 
 
 @pytest.mark.parametrize("name", TOLD)
@@ -146,12 +148,40 @@ def test_certificates_and_configurations_stand_where_processes_look_for_them(
 
 def test_nobody_sees_the_certificate_of_another(processes: Json) -> None:
     for name, process in processes.items():
-        if name in ONCE:
+        if name in (*ONCE, "scrub"):
             continue
         for outside, _ in mounts(process).values():
             part = re.fullmatch(r"\./\.crafiq-containers/(?:tls|secrets)/([^/]+)(?:/.*)?", outside)
             assert part is None or part[1] == name
             assert part is not None or not outside.startswith(".")
+
+
+def test_who_scrubs_sees_what_it_needs_and_changes_no_file_but_its_own(processes: Json) -> None:
+    """The administrator's password and certificate of each server, and not the key of what storage keeps."""
+    seen = mounts(processes["scrub"])
+    parts = {outside.removeprefix("./.crafiq-containers/") for outside, _ in seen.values() if "/" in outside}
+    assert parts == {
+        *("tls/operator", "tls/postgres", "tls/s3", "secrets/postgres/postgres", "secrets/nats/admin"),
+        *(f"secrets/s3/{name}" for name in STORAGES_OPERATOR),
+    }
+    raw = {name for mount in DATA for name, _ in [mounts(processes["setup"])[f"/state/{mount}"]]}
+    searched = {outside for outside, _ in seen.values() if "/" not in outside}
+    assert searched == raw - {"peppers"} | {"postgres", "scrub"}
+    assert [inside for inside, (_, writes) in seen.items() if writes] == ["/state/scrub"]
+    assert "ports" not in processes["scrub"]
+
+
+def test_storages_operator_has_not_the_key_of_what_it_keeps(state: Path) -> None:
+    secrets = state / "secrets" / "s3"
+    key = (secrets / "encryption_key").read_text()
+    assert key in (secrets / "security.toml").read_text()
+    assert not [
+        name for name in STORAGES_OPERATOR for file in _files(secrets / name) if key in file.read_text()
+    ]
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
 
 
 def test_only_doors_meant_for_people_are_open_and_only_on_this_machine(processes: Json) -> None:
@@ -235,7 +265,9 @@ def test_who_stops_has_the_same_time_for_it(name: str, processes: Json, told: di
 
 def test_every_process_can_be_asked_how_it_is(processes: Json) -> None:
     without = {name for name, process in processes.items() if "healthcheck" not in process}
-    assert without == {*ONCE, *SERVICES}  # the image of services has one of its own (test_images)
+    # The image of services has one of its own (test_images); of a scrub that does not come privacy tells
+    # (ScrubOverdue).
+    assert without == {*ONCE, *SERVICES, "scrub"}
 
 
 def test_every_container_can_do_as_little_as_possible(processes: Json) -> None:

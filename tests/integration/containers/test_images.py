@@ -19,7 +19,7 @@ from deploy.local.launcher import SANDBOX
 from tests.integration.containers.compose import ROOT, Json, mounts
 from tests.integration.containers.image import Builder, Image, in_context
 
-BUILT = [*SERVICES, *SANDBOX, "setup"]
+BUILT = [*SERVICES, *SANDBOX, "setup", "scrub"]
 # One stands for all in `make test`: the one with the most packages.
 SAMPLE = [name if name == "assets" else pytest.param(name, marks=pytest.mark.slow) for name in BUILT]
 
@@ -58,7 +58,7 @@ def _module(name: str, process: Json, image: Image) -> str:
         " ".join(process.get("command", image.command)).replace("${NAME}", image.env.get("NAME", "")).split()
     )
     module = words[words.index("-m") + 1]
-    assert module in {f"services.{name}", name.replace("-", "."), "deploy.containers"}
+    assert module in {f"services.{name}", name.replace("-", "."), "deploy.containers", f"cli.{name}"}
     return f"{module}.__main__"
 
 
@@ -130,6 +130,7 @@ def test_every_image_is_built_by_compose_from_a_group_of_its_own(processes: Json
         **{name: ("service", name) for name in SERVICES},
         **dict.fromkeys(SANDBOX, ("sandbox", "sandbox")),
         **dict.fromkeys(("setup", "prepare"), ("setup", "setup")),
+        "scrub": ("scrub", "scrub"),
     }
     assert {"packages", "base"} == set(Builder(ROOT, {}).stages) - {target for target, _ in targets.values()}
 

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import signal
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -19,6 +20,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from minio import Minio
 
+from cli.local import storage_of
 from cli.scrub import orphans, storage
 from cli.scrub.orphans import NONE, Orphans, OrphansNotFoundOut, forget_orphans
 from cli.scrub.storage import LOG, ObjectStore, Vacuumed
@@ -50,7 +52,7 @@ def volumes_with(infra: Infra, value: str) -> set[str]:
 
 async def vacuumed(infra: Infra) -> Vacuumed:
     async with aiohttp.ClientSession() as http:
-        return await ObjectStore(infra.state, http).vacuum()
+        return await ObjectStore(storage_of(infra.state), http).vacuum()
 
 
 async def logged(infra: Infra, value: str) -> None:
@@ -106,7 +108,7 @@ async def test_the_filers_log_of_the_last_minute_goes_too(infra: Infra) -> None:
     for name in ("scrub/told", "scrub/not-told"):
         client.put_object(BUCKET, name, BytesIO(b"x" * SIZE), SIZE, content_type=gone)
     async with aiohttp.ClientSession() as http:
-        store = ObjectStore(infra.state, http)
+        store = ObjectStore(storage_of(infra.state), http)
         await store.write_log()
         assert log_tells()
         for name in ("scrub/told", "scrub/not-told"):
@@ -136,7 +138,7 @@ async def test_what_a_killed_storage_forgot_to_delete_goes_and_nothing_else(tmp_
         assert not volumes_with(infra, gone)
         assert client.get_object(BUCKET, "stays").read() == b"x" * SIZE
         assert client.get_object(BUCKET, "young").read() == b"y" * SIZE
-        assert (await forget_orphans(infra.state)).size == 0
+        assert (await forget_orphans(storage_of(infra.state))).size == 0
 
 
 async def test_an_upload_under_way_is_no_orphan(infra: Infra) -> None:
@@ -182,28 +184,33 @@ async def test_a_check_that_ends_early_is_no_proof(infra: Infra, monkeypatch: py
         "\n".join(["working directory: /tmp/sw_fsck1"] * 3),
     ):
         with pytest.raises(OrphansNotFoundOut, match=f"said: {re.escape(words[-300:]) or 'nothing'}"):
-            await forget_orphans(infra.state)
+            await forget_orphans(storage_of(infra.state))
     # One could not be deleted; somebody deleted another one in between.
     words = "\n".join([said(":5,01aa", "crafiq-library:1,02bb"), said(), said(":5,01aa", ":5,03cc")])
-    assert await forget_orphans(infra.state) == Orphans(size=200, left=1)
+    assert await forget_orphans(storage_of(infra.state)) == Orphans(size=200, left=1)
 
 
 async def test_a_storage_that_does_not_answer_is_not_waited_for_for_ever(
-    infra: Infra, monkeypatch: pytest.MonkeyPatch
+    infra: Infra, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(orphans, "PATIENCE", 2)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     store = infra.fleet["s3"].pid
     os.kill(store, signal.SIGSTOP)
     try:
         with pytest.raises(TimeoutError):
-            await forget_orphans(infra.state)
+            await forget_orphans(storage_of(infra.state))
     finally:
         os.kill(store, signal.SIGCONT)
-    assert not list(infra.state.root.glob("tmp*")), "what it wrote down of objects' names"
+    assert _below(tmp_path) == [], "what it wrote down of objects' names"
 
 
 async def _nothing_found(_: object) -> Orphans:
     return NONE
+
+
+def _below(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
 
 
 def _volume_bytes(infra: Infra) -> int:
