@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from cli import lifecycle, operating, status
+from cli.reader import while_read
 from deploy.local.infra import SERVICES
 
 
@@ -62,17 +61,5 @@ def _demo(told: argparse.Namespace) -> int:
     return asyncio.run(run.demo(told.file or example.photo(), told.prompt or run.DEFAULT_PROMPT))
 
 
-def _told_to_somebody() -> int:
-    """The exit code; one of its own, as a shell gives it, if whoever reads has enough, as `head` has."""
-    try:
-        code = main()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is still to be written at the end goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
-    return code
-
-
 if __name__ == "__main__":
-    sys.exit(_told_to_somebody())
+    sys.exit(while_read(main))

@@ -39,8 +39,7 @@ class Contained(Local):
         return f"{service}:{GRPC}"
 
     def storage(self) -> Storage:
-        """Over the network that storage is in; when the server was started is not seen from here."""
+        """Over the network that storage is in."""
         ports = {name: PORTS[f"s3.{name}"] for name in ("master", "filer", "volume")}
         ports |= {f"{name}.grpc": port + BESIDE for name, port in ports.items()}
-        at = {name: f"s3:{port}" for name, port in ports.items()}
-        return Storage(self.state, at)
+        return Storage(self.state, {name: f"s3:{port}" for name, port in ports.items()})

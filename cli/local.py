@@ -37,15 +37,10 @@ class NotUpError(Exception):
 
 @dataclass(frozen=True)
 class Storage:
-    """The doors of SeaweedFS that only its operator may use.
-
-    `at` is host and port by listener (`master`, `master.grpc`); `started` when the server did, as time.time()
-    has it, and 0 where that is not known.
-    """
+    """The doors of SeaweedFS that only its operator may use: host and port by listener (`master.grpc`)."""
 
     state: StateFolder
     at: Mapping[str, str]
-    started: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -141,9 +136,7 @@ class Local:
 def storage_of(state: StateFolder) -> Storage:
     """The SeaweedFS that runs in a state folder."""
     ports = json.loads(state.ports.read_text(encoding="utf-8"))
-    running = json.loads(state.processes.read_text(encoding="utf-8"))
-    at = {name: f"127.0.0.1:{ports[held]}" for name, held in LISTENERS.items()}
-    return Storage(state, at, next(each["started"] for each in running if each["name"] == "s3"))
+    return Storage(state, {name: f"127.0.0.1:{ports[held]}" for name, held in LISTENERS.items()})
 
 
 def print_table(rows: Sequence[tuple[str, ...]], left: int) -> None:

@@ -3,7 +3,7 @@
 Usage: python -m cli.scrub daily                                     what the container runs
        docker compose exec scrub python -m cli.scrub scrub [--json]  one now
 
-What each said is in the volume `scrub`, in logs/scrub.log.
+What the daily ones said is in the volume `scrub`, in logs/scrub.log.
 """
 
 from __future__ import annotations
@@ -14,16 +14,11 @@ import signal
 import sys
 
 from cli.contained import Contained
-from cli.scrub.memory import UnderWay
-from cli.scrub.outcome import show
-from cli.scrub.witnesses import values_of
-from cli.scrub.work import scrub
+from cli.scrub.asked import asked
 from deploy.containers.place import STATE
 from deploy.local.rounds import Rounds
 from deploy.local.settings import LauncherSettings
 from deploy.local.state import StateFolder
-
-UNDER_WAY = 3
 
 
 def main() -> int:
@@ -39,15 +34,7 @@ def main() -> int:
     if told.act == "daily":
         asyncio.run(_daily(remembers))
         return 0
-    try:
-        outcome = asyncio.run(
-            scrub(Contained.at(), remembers, values_of(told.witness_file), as_json=told.json)
-        )
-    except UnderWay as reason:
-        print(reason, file=sys.stderr)
-        return UNDER_WAY
-    show(outcome, as_json=told.json)
-    return 0 if outcome.clean else 1
+    return asked(Contained.at, remembers, told.witness_file, as_json=told.json)
 
 
 async def _daily(remembers: StateFolder) -> None:

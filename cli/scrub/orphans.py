@@ -1,25 +1,33 @@
-"""SeaweedFS: bytes in its volumes that no object has, as when it is killed amid a deletion or an upload."""
+"""SeaweedFS: bytes in its volumes that no object has, as when it is killed amid a deletion or an upload.
+
+The filer hands deletions on a second later, and until then has them in its memory alone; an upload's bytes
+come before its name. Either leaves bytes behind if the server is killed, which no vacuum takes. The server's
+own check (`volume.fsck`) compares what is in volumes with what the filer knows.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-import time
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
 from cli.local import Storage
 from deploy.local import binaries
-from deploy.local.processes import environment
+from deploy.local.processes import environment, tied_to
 from deploy.local.seaweed import OPERATOR
 
-UPLOAD = 3600.0
-"""Seconds after which what no object has belongs to no upload that is under way."""
+SPARED = 3600
+"""Seconds. Assets takes nothing in that was begun 45 minutes before (`UPLOAD_OPEN`), and everything else is
+written in one request, in seconds: what is older and has no object will never have one."""
 PATIENCE = 600  # seconds for as many objects as there are
 BEGIN = re.compile(r"^working directory: .*$", re.MULTILINE)
 PIECE = re.compile(r"^[\w.-]*:(\d+,[0-9a-f]+)$", re.MULTILINE)
 TOTAL = re.compile(r"^Total\s+entries:\d+\s+orphan:\d+\s+\S+\s+(\d+)B$", re.MULTILINE)
+CHECK = "volume.fsck -v -cutoffTimeAgo={}s"
 
 
 class OrphansNotFoundOut(Exception):
@@ -27,37 +35,57 @@ class OrphansNotFoundOut(Exception):
 
 
 @dataclass(frozen=True)
-class Orphans:
-    """Bytes that no object had; how many pieces of them were still there after they were removed."""
+class Pieces:
+    """What has no object: what was deleted for it, and its bytes; what was spared, because it is young."""
 
-    size: int
-    left: int
+    deleted: frozenset[str] = frozenset()
+    size: int = 0
+    spared: frozenset[str] = frozenset()
+
+    def among(self, found: frozenset[str]) -> Pieces:
+        """Those of them that were found again."""
+        return Pieces(self.deleted & found, self.size, self.spared & found)
 
 
-NONE = Orphans(0, 0)
+async def delete_orphans(storage: Storage) -> Pieces:
+    """Delete from volumes what no object has, but for what an upload may have brought that is under way.
+
+    A vacuum takes its bytes. Raises OrphansNotFoundOut, TimeoutError.
+    """
+    old = CHECK.format(SPARED)
+    first, second, _ = await _check(storage, CHECK.format(0), old, f"{old} -reallyDeleteFromVolume")
+    everything, deleted = _pieces(first), _pieces(second)
+    return Pieces(deleted, _size(second), everything - deleted)
 
 
-async def forget_orphans(storage: Storage) -> Orphans:
-    """Delete from volumes what no object has; a vacuum takes its bytes.
-
-    The filer hands deletions on a second later, until then it has them in its memory alone; an upload's bytes
-    come before its name. Either leaves bytes behind if the server is killed, which no vacuum takes.
-
-    Not touched is what an upload may have brought that is under way: bytes that are newer than the server's
-    start (no upload outlives it), if that is known, and than an hour.
+async def still_there(storage: Storage, pieces: Pieces) -> Pieces:
+    """Those that are there a while later: what else was on its way has arrived, or gone.
 
     Raises OrphansNotFoundOut, TimeoutError.
     """
-    older = f"-cutoffTimeAgo={max(0.001, min(UPLOAD, time.time() - storage.started)):.3f}s"
-    check = f"volume.fsck -v {older}"
-    said = await _shell(storage, "lock", check, f"{check} -reallyDeleteFromVolume", check, "unlock")
-    match BEGIN.split(said):
-        case [_, before, _, after] if "error:" not in said and (total := TOTAL.search(before)):
-            # What somebody deletes meanwhile is the filer's to hand on.
-            left = set(PIECE.findall(before)) & set(PIECE.findall(after))
-            return Orphans(int(total[1]), len(left))
-        case _:
-            raise OrphansNotFoundOut(f"its check said: {said[-300:].strip() or 'nothing'}")
+    (found,) = await _check(storage, CHECK.format(0))
+    _size(found)
+    return pieces.among(_pieces(found))
+
+
+async def _check(storage: Storage, *checks: str) -> list[str]:
+    """What each check said."""
+    said = await _shell(storage, "lock", *checks, "unlock")
+    _, *parts = BEGIN.split(said)
+    if len(parts) != len(checks) or "error:" in said:
+        raise OrphansNotFoundOut(f"its check said: {said[-300:].strip() or 'nothing'}")
+    return parts
+
+
+def _pieces(said: str) -> frozenset[str]:
+    return frozenset(PIECE.findall(said))
+
+
+def _size(said: str) -> int:
+    total = TOTAL.search(said)
+    if total is None:
+        raise OrphansNotFoundOut(f"its check said: {said[-300:].strip() or 'nothing'}")
+    return int(total[1])
 
 
 async def _shell(storage: Storage, *commands: str) -> str:
@@ -71,6 +99,7 @@ async def _shell(storage: Storage, *commands: str) -> str:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            preexec_fn=tied_to(os.getpid(), signal.SIGKILL),
         )
         try:
             async with asyncio.timeout(PATIENCE):

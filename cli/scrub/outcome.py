@@ -70,6 +70,7 @@ class Outcome:
             "publicWorksBlended": self.blended,
             "deletedObjectBytes": self.objects.deleted,
             "orphanObjectBytes": self.objects.orphans.size,
+            "orphanObjectPiecesSpared": len(self.objects.orphans.spared),
             "deletedObjectBytesLeft": self.objects.left,
             "messages": self.streams.messages,
             "oldestMessage": self.streams.oldest.isoformat() if self.streams.oldest else None,
@@ -97,6 +98,10 @@ class Outcome:
         removed = f"{self.objects.deleted - self.objects.left:,} bytes of deleted objects removed"
         if self.objects.orphans.size:
             removed += f", {self.objects.orphans.size:,} of them left behind when storage was killed"
+        if self.objects.orphans.spared:
+            removed += (
+                f"; {len(self.objects.orphans.spared)} pieces spared, they may be of an upload under way"
+            )
         yield ("object volumes", f"{self.objects.volumes}", removed)
         oldest = f"{self.streams.oldest:%Y-%m-%d %H:%M} UTC" if self.streams.oldest else "none"
         yield ("messages on the bus", f"{self.streams.messages}", f"names only; the oldest {oldest}")

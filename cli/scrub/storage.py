@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -15,7 +15,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from cli.local import Storage
-from cli.scrub.orphans import NONE, Orphans, forget_orphans
+from cli.scrub.orphans import Pieces, delete_orphans, still_there
 from deploy.local.certs import client
 from deploy.local.secret_files import SecretFiles
 
@@ -32,12 +32,15 @@ MARKS, MARK = "/topics/.system/marks", b"x"
 
 @dataclass
 class Vacuumed:
-    """Bytes of deleted objects before and after, in how many volumes; of them, what storage had forgotten."""
+    """Bytes of deleted objects before and after, in how many volumes.
+
+    `orphans` are what storage had forgotten: bytes of them, and what of them is still there.
+    """
 
     volumes: int = 0
     deleted: int = 0
     left: int = 0
-    orphans: Orphans = NONE
+    orphans: Pieces = field(default_factory=Pieces)
 
 
 class ObjectStore:
@@ -54,24 +57,34 @@ class ObjectStore:
     async def vacuum(self) -> Vacuumed:
         """Remove the filer's log and the bytes of whatever was deleted until now.
 
-        Raises OrphansNotFoundOut, aiohttp.ClientError, TimeoutError.
+        Raises OrphansNotFoundOut, aiohttp.ClientError, TimeoutError; what volumes know of is removed all the
+        same.
         """
-        await self._forget_log()
-        async with asyncio.timeout(SECONDS):
-            await self.write_log()
-        await self._forget_log()
-        async with asyncio.timeout(SECONDS):
-            await self._all_handed_on()
-        orphans = await forget_orphans(self._storage)
+        done = Vacuumed()
+        try:
+            await self._forget_log()
+            async with asyncio.timeout(SECONDS):
+                await self.write_log()
+            await self._forget_log()
+            async with asyncio.timeout(SECONDS):
+                await self.all_handed_on()
+            orphans = await delete_orphans(self._storage)
+        except Exception:
+            await self._vacuum(done)
+            raise
+        await self._vacuum(done)
+        done.orphans = await still_there(self._storage, orphans)
+        return done
+
+    async def _vacuum(self, done: Vacuumed) -> None:
         volumes = await self._volumes()
-        done = Vacuumed(len(volumes), _deleted(volumes), orphans=orphans)
+        done.volumes, done.deleted = len(volumes), _deleted(volumes)
         for _ in range(ROUNDS):
             await self._get(f"{self._url['master']}/vol/vacuum?garbageThreshold=0")
             done.left = _deleted(await self._volumes())
             if not done.left:
                 break
             await asyncio.sleep(PAUSE)
-        return done
 
     async def write_log(self) -> None:
         """Have the filer write the log that it has in its memory: what it writes later tells of later."""
@@ -103,7 +116,7 @@ class ObjectStore:
     def _mark(self) -> str:
         return f"{self._url['filer']}{MARKS}/{secrets.token_hex(9)}"
 
-    async def _all_handed_on(self) -> None:
+    async def all_handed_on(self) -> None:
         """Wait until the volumes know of all deletions: the filer hands them on once a second, in order.
 
         A mark that is deleted after them tells; two, because those of one round go in any order.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import asyncpg
@@ -19,8 +18,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from chassis.rpc import refusal_from
 from cli.local import Local, NotUpError
 from cli.progress import Progress, Step
-from cli.scrub.memory import Memory, alone
-from cli.scrub.orphans import OrphansNotFoundOut
+from cli.scrub.memory import Memory
+from cli.scrub.orphans import SPARED, OrphansNotFoundOut
 from cli.scrub.outcome import Outcome, Streams
 from cli.scrub.rewriting import Rewritten, forget_wal, rewrite
 from cli.scrub.storage import ObjectStore
@@ -28,7 +27,6 @@ from cli.search import Hit, Needles, Sought
 from cli.search.files import Looked, look_through
 from cli.search.rows import look_at_rows
 from deploy.local.infra import SERVICES
-from deploy.local.state import StateFolder
 
 STEPS = 8
 AGAIN = 4
@@ -123,8 +121,8 @@ class Scrub:
                     step.found(f"{done.deleted - done.left:,} bytes in {done.volumes} volumes")
                     if done.left:
                         self._outcome.unfinished.append(f"{done.left} bytes of deleted objects are left")
-                    if left := done.orphans.left:
-                        self._outcome.unfinished.append(f"{left} pieces that no object has are left")
+                    if left := done.orphans.deleted:
+                        self._outcome.unfinished.append(f"{len(left)} pieces that no object has are left")
 
     async def _wal(self) -> None:
         told = self._told("the WAL was not cut off")
@@ -200,13 +198,6 @@ class Scrub:
             self._outcome.unfinished.append(f"{what}: {str(error) or type(error).__name__}")
 
 
-async def scrub(local: Local, remembers: StateFolder, own: list[Sought], *, as_json: bool) -> Outcome:
-    """Scrub a platform; `remembers` is where it is remembered for the next time. Raises UnderWay."""
-    progress = Progress(STEPS, sys.stderr if as_json else sys.stdout)
-    with alone(remembers):
-        return await Scrub(local, Memory.of(remembers), progress, own).run()
-
-
 async def tell_privacy(local: Local, done: Outcome) -> None:
     """Report what was searched and found; raises grpc.aio.AioRpcError, NotUpError.
 
@@ -214,11 +205,13 @@ async def tell_privacy(local: Local, done: Outcome) -> None:
     were started again and have forgotten what they erased: the search only proves what the rewriting did, and
     that is whole. What an earlier scrub left undone it did not remember as done (`Rewritten.signatures`);
     statistics, the WAL and object volumes are done each time; one that leaves something undone is not told.
+    If it spared bytes because they are young, it counts as one that began before they came.
     """
     request = privacy_pb2.ReportScrubRequest(
         searched_bytes=done.looked.size, searched_values=done.values, hits=done.found
     )
-    request.begin_time.FromDatetime(done.began)
+    spared = timedelta(seconds=SPARED if done.objects.orphans.spared else 0)
+    request.begin_time.FromDatetime(done.began - spared)
     request.end_time.FromDatetime(done.ended or _now())
     async with local.channel("privacy") as channel:
         await privacy_pb2_grpc.PrivacyServiceStub(channel).ReportScrub(request, timeout=PATIENCE)

@@ -96,7 +96,6 @@ class Fleet:
                 "name": member.program.name,
                 "pid": member.pid,
                 "ticks": start_ticks(member.pid),
-                "started": member.started,
                 "port": member.program.port,
                 "restarts": member.restarts,
                 "log": str(member.log),

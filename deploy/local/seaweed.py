@@ -36,7 +36,7 @@ PORTS = [_held(name) for listener in LISTENERS for name in (listener, f"{listene
 MEMORY_LIMIT = "400MiB"
 IDENTITIES = "s3.json"
 OPERATOR = "operator"
-"""The folder beside the server's secrets in which its shell finds what it needs, and no more."""
+"""The folder beside the server's secrets in which its shell finds what it needs to check volumes."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class Seaweed:
     def configure(self) -> Path:
         """Write what the server reads, secrets and all; answers the folder."""
         folder = self._secrets.folder("s3")
-        operators = "".join([*self._tokens(), *self._doors()])
-        write_private(folder / "security.toml", operators + self._own())
-        write_private(self._state.folder("secrets", "s3", OPERATOR) / "security.toml", operators)
+        doors, reading, writing = "".join(self._doors()), self._signs(".read"), self._signs("")
+        write_private(folder / "security.toml", doors + reading + writing + self._own())
+        write_private(self._state.folder("secrets", "s3", OPERATOR) / "security.toml", doors + reading)
         write_private(folder / IDENTITIES, json.dumps(self._identities(), indent=1))
         return folder
 
@@ -154,12 +154,12 @@ class Seaweed:
             "-volume.preStopSeconds=0",
         ]
 
-    def _tokens(self) -> list[str]:
-        """With what its parts, and its operator, sign what they ask of one another."""
-        sections = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
-        return [
+    def _signs(self, what: str) -> str:
+        """With what its parts sign what they ask of one another: to read, or to write."""
+        sections = (f"jwt.{part}{what}" for part in ("signing", "filer_signing"))
+        return "".join(
             f'[{name}]\nkey = "{self._secrets.get("s3", name.replace(".", "_"), key)}"\n' for name in sections
-        ]
+        )
 
     def _own(self) -> str:
         """What only the server needs: the key of all that it stores."""

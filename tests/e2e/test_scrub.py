@@ -16,11 +16,18 @@ from cli.receipts import verified
 from tests.e2e.conftest import Join
 from tests.e2e.test_deletion import leave, receipt
 from tests.personal import used
-from tests.running import Running
+from tests.running import Running, started
 from tests.scrubbing import scrub
 from tests.support import eventually
 
 pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One whose storage nobody killed: a scrub spares for an hour what that leaves, and supplements wait."""
+    with started(tmp_path_factory.mktemp("scrubbed")) as running:
+        yield running
 
 
 @pytest.mark.promise("9-delete-now", "9-delete-preview", "11-erase")

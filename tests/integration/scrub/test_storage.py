@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import secrets
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -15,18 +15,21 @@ from io import BytesIO
 from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 from minio import Minio
 
 from cli.local import storage_of
-from cli.scrub import orphans, storage
-from cli.scrub.orphans import NONE, Orphans, OrphansNotFoundOut, forget_orphans
+from cli.scrub import orphans
+from cli.scrub.orphans import OrphansNotFoundOut, Pieces, delete_orphans, still_there
 from cli.scrub.storage import LOG, ObjectStore, Vacuumed
 from cli.search import Needles, Sought
+from deploy.local.fleet import start_ticks
 from deploy.local.infra import Infra
 from deploy.local.probes import answers
+from tests.running import ROOT
 from tests.support import eventually
 
 SIZE = 20_000
@@ -118,27 +121,34 @@ async def test_the_filers_log_of_the_last_minute_goes_too(infra: Infra) -> None:
     assert not volumes_with(infra, gone)
 
 
-async def test_what_a_killed_storage_forgot_to_delete_goes_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.timeout(180)
+async def test_what_a_killed_storage_forgot_to_delete_goes_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed before it hands a deletion on, it does not know of it any more: nor does a vacuum."""
-    async with Infra(tmp_path / "state") as infra:
+    async with Infra(tmp_path / "state") as infra, aiohttp.ClientSession() as http:
         client, gone, stays, young = administrator(infra), kind(), kind(), kind()
         for name, its in (("gone", gone), ("stays", stays)):
             client.put_object(BUCKET, name, BytesIO(b"x" * SIZE), SIZE, content_type=its)
+        store = ObjectStore(storage_of(infra.state), http)
+        await store.all_handed_on()  # which it does each second: so not in the next moment
         client.remove_object(BUCKET, "gone")
         client = await killed(infra)
         client.put_object(BUCKET, "young", BytesIO(b"y" * SIZE), SIZE, content_type=young)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(storage, "forget_orphans", _nothing_found)
-            assert (await vacuumed(infra)).left == 0
-        assert volumes_with(infra, gone), "no vacuum takes it: this test would show nothing"
 
-        done = await vacuumed(infra)
-        assert done.orphans.size >= SIZE
+        # It might be of an upload that is under way: it is left, and told.
+        done = await store.vacuum()
+        assert (len(done.orphans.spared), done.orphans.size, done.left) == (1, 0, 0)
+        assert volumes_with(infra, gone)
+
+        monkeypatch.setattr(orphans, "SPARED", 1)  # those seconds are over
+        done = await store.vacuum()
+        assert done.orphans == Pieces(size=done.orphans.size)
+        assert SIZE <= done.orphans.size < 2 * SIZE
         assert done.left == 0
         assert not volumes_with(infra, gone)
         assert client.get_object(BUCKET, "stays").read() == b"x" * SIZE
         assert client.get_object(BUCKET, "young").read() == b"y" * SIZE
-        assert (await forget_orphans(storage_of(infra.state))).size == 0
 
 
 async def test_an_upload_under_way_is_no_orphan(infra: Infra) -> None:
@@ -158,7 +168,9 @@ async def test_an_upload_under_way_is_no_orphan(infra: Infra) -> None:
         sent = tasks.create_task(_put(http, url, body(), size))
         await half.wait()
         await eventually(lambda: _volume_bytes(infra) >= before + size // 3)
-        assert (await vacuumed(infra)).left == 0
+        done = await vacuumed(infra)
+        assert (done.left, done.orphans.size) == (0, 0)
+        assert len(done.orphans.spared) >= 2
         go_on.set()
         assert await sent == 200
     assert client.get_object(BUCKET, "scrub/under-way").read() == whole
@@ -175,19 +187,43 @@ async def test_a_check_that_ends_early_is_no_proof(infra: Infra, monkeypatch: py
     async def says(*_: object) -> str:
         return words
 
+    at = storage_of(infra.state)
     monkeypatch.setattr(orphans, "_shell", says)
-    for words in (
+    for words in (  # noqa: B007  # `says` says them
         "",
         'error: need to run "lock" first to continue',
         "\n".join([said(), said()]),
         "\n".join([said(), said(), "error: volume 3 can't be read", said()]),
         "\n".join(["working directory: /tmp/sw_fsck1"] * 3),
     ):
-        with pytest.raises(OrphansNotFoundOut, match=f"said: {re.escape(words[-300:]) or 'nothing'}"):
-            await forget_orphans(storage_of(infra.state))
-    # One could not be deleted; somebody deleted another one in between.
-    words = "\n".join([said(":5,01aa", "crafiq-library:1,02bb"), said(), said(":5,01aa", ":5,03cc")])
-    assert await forget_orphans(storage_of(infra.state)) == Orphans(size=200, left=1)
+        with pytest.raises(OrphansNotFoundOut, match="its check said: "):
+            await delete_orphans(at)
+    with pytest.raises(OrphansNotFoundOut):
+        await still_there(at, Pieces())
+
+    one, two, three = ":5,01aa", "crafiq-library:1,02bb", ":5,03cc"
+    words = "\n".join([said(one, two, three), said(one, two), said()])
+    found = await delete_orphans(at)
+    assert found == Pieces(frozenset({"5,01aa", "1,02bb"}), 200, frozenset({"5,03cc"}))
+    # One could not be deleted, an upload has ended, and somebody deleted something in between.
+    words = said(one, ":5,04dd")
+    assert await still_there(at, found) == Pieces(frozenset({"5,01aa"}), 200)
+
+
+async def test_whatever_the_check_says_the_vacuum_comes(
+    infra: Infra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, gone = administrator(infra), kind()
+
+    async def refuses(*_: object) -> str:
+        return "error: lock is lost"
+
+    client.put_object(BUCKET, "scrub/gone", BytesIO(b"x" * SIZE), SIZE, content_type=gone)
+    client.remove_object(BUCKET, "scrub/gone")
+    monkeypatch.setattr(orphans, "_shell", refuses)
+    with pytest.raises(OrphansNotFoundOut, match="lock is lost"):
+        await vacuumed(infra)
+    assert not volumes_with(infra, gone)
 
 
 async def test_a_storage_that_does_not_answer_is_not_waited_for_for_ever(
@@ -199,14 +235,49 @@ async def test_a_storage_that_does_not_answer_is_not_waited_for_for_ever(
     os.kill(store, signal.SIGSTOP)
     try:
         with pytest.raises(TimeoutError):
-            await forget_orphans(storage_of(infra.state))
+            await delete_orphans(storage_of(infra.state))
     finally:
         os.kill(store, signal.SIGCONT)
     assert _below(tmp_path) == [], "what it wrote down of objects' names"
 
 
-async def _nothing_found(_: object) -> Orphans:
-    return NONE
+ASKS = """
+import asyncio, sys
+from pathlib import Path
+from cli.local import storage_of
+from cli.scrub.asked import cancelled_when_told
+from cli.scrub.orphans import delete_orphans
+from deploy.local.state import StateFolder
+async def main():
+    cancelled_when_told()
+    await delete_orphans(storage_of(StateFolder(Path(sys.argv[1]))))
+asyncio.run(main())
+"""
+
+
+async def test_who_is_told_to_end_meanwhile_leaves_no_list_and_nobody_who_deletes(
+    infra: Infra, tmp_path: Path
+) -> None:
+    store = infra.fleet["s3"].pid
+    os.kill(store, signal.SIGSTOP)
+    try:
+        asks = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", ASKS, str(infra.state.root)),
+            env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"},
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        await eventually(lambda: _children(asks.pid) and _below(tmp_path))
+        (shell,) = _children(asks.pid)
+        asks.terminate()
+        await asyncio.wait_for(asks.wait(), 20)
+    finally:
+        os.kill(store, signal.SIGCONT)
+    assert _below(tmp_path) == []
+    assert start_ticks(shell) is None
+
+
+def _children(pid: int) -> list[int]:
+    return [child.pid for child in psutil.Process(pid).children()]
 
 
 def _below(folder: Path) -> list[Path]:
