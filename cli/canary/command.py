@@ -23,7 +23,7 @@ from cli.canary.rpcs import Caller
 from cli.lifecycle import WRONG_SETTINGS, settings
 from cli.local import Local, NotUpError, print_table
 from cli.progress import Progress
-from cli.scrub.asked import TOLD_TO_END, cancelled_when_told
+from cli.scrub.asked import ended_when_told
 from cli.scrub.memory import Memory, UnderWay, alone
 from cli.scrub.outcome import Outcome
 from cli.scrub.work import STEPS as SCRUBBING
@@ -93,8 +93,6 @@ def run() -> int:
     except (NotUpError, UnderWay) as reason:
         print(reason, file=sys.stderr)
         return NOT_RUNNING
-    except asyncio.CancelledError:
-        return TOLD_TO_END
     write_private(state.root / FILE, json.dumps(found.as_json(), indent=1) + "\n")
     _show(found)
     return 0 if found.clean else 1
@@ -102,11 +100,10 @@ def run() -> int:
 
 async def canary(local: Local) -> Found:
     """One canary, from its sign-up to what is found of it. Raises NotUpError, UnderWay."""
-    cancelled_when_told()
     markers, found = Markers(), Found(datetime.now(UTC))
     sent = headers(markers)
     timeout = aiohttp.ClientTimeout(total=SECONDS)
-    with alone(local.state):
+    with ended_when_told(), alone(local.state):
         async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as http:
             progress = Progress(LIVING + LEAVING + SCRUBBING + SEARCHING)
             caller = Caller(http, local.endpoints["gateway"], sent)

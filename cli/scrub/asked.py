@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cli.local import Local, NotUpError
@@ -37,24 +39,29 @@ def asked(find: Callable[[], Local], remembers: StateFolder, witnesses: str | No
     except (NotUpError, UnderWay) as reason:
         print(reason, file=sys.stderr)
         return NOT_RUNNING
-    except asyncio.CancelledError:
-        return TOLD_TO_END
     show(outcome, as_json=as_json)
     return 0 if outcome.clean else UNCLEAN
 
 
 async def _scrub(local: Local, remembers: StateFolder, own: list[Sought], *, as_json: bool) -> Outcome:
-    cancelled_when_told()
     progress = Progress(STEPS, sys.stderr if as_json else sys.stdout)
-    with alone(remembers):
+    with ended_when_told(), alone(remembers):
         return await Scrub(local, Memory.of(remembers), progress, own).run()
 
 
-def cancelled_when_told() -> None:
-    """SIGTERM cancels the task, which then leaves nothing behind that it wrote for a while."""
+@contextmanager
+def ended_when_told() -> Iterator[None]:
+    """SIGTERM cancels what is done in this block, which cleans up after itself, and ends the process.
+
+    At once: what a thread searches is not waited for.
+    """
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        yield
+    except asyncio.CancelledError:
+        os._exit(TOLD_TO_END)
 
 
 def _values_of(file: str | None) -> list[Sought]:

@@ -131,4 +131,9 @@ def show(outcome: Outcome, *, as_json: bool) -> None:
     print()
     for line in outcome.details():
         print(line)
-    print("Nothing of it is left." if outcome.clean else "This scrub proves nothing yet.")
+    if not outcome.clean:
+        print("This scrub proves nothing yet.")
+    elif outcome.objects.orphans.spared:
+        print("Nothing is left of what was erased an hour before it began; the next one takes the rest.")
+    else:
+        print("Nothing of it is left.")

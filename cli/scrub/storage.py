@@ -73,6 +73,8 @@ class ObjectStore:
             await self._vacuum(done)
             raise
         await self._vacuum(done)
+        async with asyncio.timeout(SECONDS):
+            await self.all_handed_on()  # what somebody deleted meanwhile was on its way
         done.orphans = await still_there(self._storage, orphans)
         return done
 

@@ -174,13 +174,13 @@ class Scrub:
             else:
                 with self._told("privacy did not hear of it"):
                     await tell_privacy(self._local, done)
-                if not done.hits:
+                if not done.hits and not done.objects.orphans.spared:
                     await self._forget()
         self._memory.last = done.as_json()
         self._memory.save()
 
     async def _forget(self) -> None:
-        """Have services forget what was found nowhere; else the next scrub looks for it too."""
+        """Have services forget what is nowhere; else the next scrub looks for it too."""
         for service, taken in self._taken.items():
             with self._told(f"{service} remembers what was looked for"):
                 async with self._local.channel(service) as channel:

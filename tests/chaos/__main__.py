@@ -83,8 +83,8 @@ def _sum_up(ground: Ground, scrubbed: Json, seconds: float) -> None:
     print(f"\n{kills.total()} processes killed: {', '.join(f'{p} {n}' for p, n in kills.most_common())};")
     print(f"{others[Kind.STOP]} stopped, {others[Kind.FREEZE]} frozen for a while.")
     print(f"{len(ground.marks)} people left; their {len(ground.dead)} public works are there, as nobody's.")
-    orphans = scrubbed["orphanObjectBytes"]
-    print(f"A scrub found nothing of them; killed storage had forgotten {orphans:,} bytes that it took.")
+    spared = scrubbed["orphanObjectPiecesSpared"]
+    print(f"A scrub found nothing of them; what killed storage forgot it takes in an hour: {spared} pieces.")
     print(f"Everything is as it has to be, after {seconds:.0f} s.")
 
 

@@ -17,7 +17,8 @@ UNSCRUBBED = Gauge(
 )
 SCRUBBED = Gauge(
     "crafiq_scrub_clean_timestamp_seconds",
-    "When the last scrub began that found nothing; before the first, since when there is something to scrub.",
+    "When the last scrub began that found nothing, or an hour earlier if it spared something; before the"
+    " first, since when there is something to scrub.",
 )
 REMAINS = Gauge("crafiq_scrub_hits", "Values that scrubs and canaries of the last day found.")
 EVERY = 15  # seconds

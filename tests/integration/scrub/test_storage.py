@@ -23,6 +23,7 @@ from minio import Minio
 
 from cli.local import storage_of
 from cli.scrub import orphans
+from cli.scrub.asked import TOLD_TO_END
 from cli.scrub.orphans import OrphansNotFoundOut, Pieces, delete_orphans, still_there
 from cli.scrub.storage import LOG, ObjectStore, Vacuumed
 from cli.search import Needles, Sought
@@ -151,6 +152,22 @@ async def test_what_a_killed_storage_forgot_to_delete_goes_and_nothing_else(
         assert client.get_object(BUCKET, "young").read() == b"y" * SIZE
 
 
+async def test_what_is_deleted_meanwhile_is_on_its_way_and_not_spared(infra: Infra) -> None:
+    client, names = administrator(infra), [f"scrub/meanwhile-{number}" for number in range(100)]
+    for name in names:
+        client.put_object(BUCKET, name, BytesIO(b"x"), 1)
+
+    async def delete() -> None:
+        for name in names:
+            await asyncio.to_thread(client.remove_object, BUCKET, name)
+            await asyncio.sleep(0.04)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(delete())
+        done = await vacuumed(infra)
+    assert done.orphans.spared == frozenset()
+
+
 async def test_an_upload_under_way_is_no_orphan(infra: Infra) -> None:
     """Its first bytes are in a volume before it has a name: they are left alone, and it ends whole."""
     client, size = administrator(infra), 24 * 2**20
@@ -167,7 +184,7 @@ async def test_an_upload_under_way_is_no_orphan(infra: Infra) -> None:
     async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
         sent = tasks.create_task(_put(http, url, body(), size))
         await half.wait()
-        await eventually(lambda: _volume_bytes(infra) >= before + size // 3)
+        await eventually(lambda: _volume_bytes(infra) >= before + size * 2 // 3)
         done = await vacuumed(infra)
         assert (done.left, done.orphans.size) == (0, 0)
         assert len(done.orphans.spared) >= 2
@@ -245,12 +262,13 @@ ASKS = """
 import asyncio, sys
 from pathlib import Path
 from cli.local import storage_of
-from cli.scrub.asked import cancelled_when_told
+from cli.scrub.asked import ended_when_told
+from cli.scrub.asked import TOLD_TO_END
 from cli.scrub.orphans import delete_orphans
 from deploy.local.state import StateFolder
 async def main():
-    cancelled_when_told()
-    await delete_orphans(storage_of(StateFolder(Path(sys.argv[1]))))
+    with ended_when_told():
+        await delete_orphans(storage_of(StateFolder(Path(sys.argv[1]))))
 asyncio.run(main())
 """
 
@@ -269,7 +287,7 @@ async def test_who_is_told_to_end_meanwhile_leaves_no_list_and_nobody_who_delete
         await eventually(lambda: _children(asks.pid) and _below(tmp_path))
         (shell,) = _children(asks.pid)
         asks.terminate()
-        await asyncio.wait_for(asks.wait(), 20)
+        assert await asyncio.wait_for(asks.wait(), 20) == TOLD_TO_END
     finally:
         os.kill(store, signal.SIGCONT)
     assert _below(tmp_path) == []

@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from cli.reader import while_read
 from tests.running import ROOT
 
 
@@ -27,3 +30,11 @@ def test_who_has_read_enough_is_told_nothing_more(tmp_path: Path) -> None:
         os.close(writes)
     assert ran.returncode == 141
     assert ran.stderr == b""
+
+
+def test_a_connection_that_breaks_is_no_reader() -> None:
+    def command() -> int:
+        raise BrokenPipeError(32, "of a socket")
+
+    with pytest.raises(BrokenPipeError, match="of a socket"):
+        while_read(command)
