@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -80,7 +81,8 @@ class ObjectStore:
 
     async def _vacuum(self, done: Vacuumed) -> None:
         volumes = await self._volumes()
-        done.volumes, done.deleted = len(volumes), _deleted(volumes)
+        # The log, and what it was filled up with, is in volumes of no bucket.
+        done.volumes, done.deleted = len(volumes), _deleted(each for each in volumes if each["Collection"])
         for _ in range(ROUNDS):
             await self._get(f"{self._url['master']}/vol/vacuum?garbageThreshold=0")
             done.left = _deleted(await self._volumes())
@@ -168,5 +170,5 @@ class ObjectStore:
         return found
 
 
-def _deleted(volumes: list[dict[str, Any]]) -> int:
+def _deleted(volumes: Iterable[dict[str, Any]]) -> int:
     return sum(each["DeletedByteCount"] for each in volumes)

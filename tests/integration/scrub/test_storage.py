@@ -140,6 +140,7 @@ async def test_what_a_killed_storage_forgot_to_delete_goes_and_nothing_else(
         # It might be of an upload that is under way: it is left, and told.
         done = await store.vacuum()
         assert (len(done.orphans.spared), done.orphans.size, done.left) == (1, 0, 0)
+        assert done.deleted == 0, "what the scrub itself wrote and deleted is no object"
         assert volumes_with(infra, gone)
 
         monkeypatch.setattr(orphans, "SPARED", 1)  # those seconds are over
