@@ -264,7 +264,6 @@ import asyncio, sys
 from pathlib import Path
 from cli.local import storage_of
 from cli.scrub.asked import ended_when_told
-from cli.scrub.asked import TOLD_TO_END
 from cli.scrub.orphans import delete_orphans
 from deploy.local.state import StateFolder
 async def main():
